@@ -1,0 +1,174 @@
+"""Profiles: everything a run can vary, as frozen data.
+
+A notebook names a profile and may override single settings; :func:`settings` joins the two and refuses
+what it does not know, listing what it does.
+"""
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+MODELS = ("Dep", "NLI", "QA")
+
+
+@dataclass(frozen=True)
+class TuningRecipe:
+    """How an encoder is fine-tuned. The defaults are those of google-research/bert."""
+
+    epochs: float = 3
+    learning_rate: float = 3e-5
+    head_learning_rate: float | None = None  # None: the encoder's
+    batch_size: int = 32
+    max_length: int = 128  # wordpieces, special ones included
+    doc_stride: int = 128  # question answering: step between windows of a long context
+    warmup: float = 0.1  # share of all steps
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one of the fine-tuned models is tuned on."""
+
+    model: str  # Dep, NLI or QA
+    corpus: str  # a name of helpers.corpora
+    recipe: TuningRecipe
+    train_limit: int | None = None  # records; None: all
+    eval_limit: int | None = None
+    train_split: str = "train"
+    eval_split: str = "dev"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One size at which the whole book can be run."""
+
+    name: str
+    encoder: str  # "minibert", "tiny", a Hub id or a local folder
+    tasks: tuple[Task, ...]
+    seeds: tuple[int, ...] = (0, 1)  # fine-tuning seeds; the first is the one whose curves are drawn
+    text: str = "wikipedia"  # the corpus on which representations are compared
+    n_sentences: int = 1000
+    n_tokens: int = 5000
+    n_bootstrap: int = 1000
+    sample_seed: int = 0
+    paths: dict[str, str] = field(default_factory=dict)  # corpus -> local folder in its official format
+
+    def task(self, model: str) -> Task:
+        """The task of one fine-tuned model, by its name in the results (Dep, NLI or QA)."""
+        for task in self.tasks:
+            if task.model == model:
+                return task
+        raise ValueError(f"unknown model {model!r}; choose from {', '.join(t.model for t in self.tasks)}")
+
+
+def _tasks(dep: Task, nli: Task, qa: Task) -> tuple[Task, ...]:
+    return (dep, nli, qa)
+
+
+# The paper's hyperparameters where it prints them (Dep), those of google-research/bert elsewhere.
+_PAPER_DEP = TuningRecipe(epochs=20, learning_rate=3e-5, batch_size=32, max_length=512)
+_PAPER_NLI = TuningRecipe(epochs=3, learning_rate=2e-5, batch_size=32, max_length=128)
+_PAPER_QA = TuningRecipe(epochs=2, learning_rate=3e-5, batch_size=12, max_length=384)
+
+# A small encoder takes, and needs, larger steps.
+_SMALL = dict(learning_rate=3e-4, batch_size=32)
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="smoke",
+            encoder="tiny",
+            tasks=_tasks(
+                Task("Dep", "uds-dep", TuningRecipe(epochs=1, batch_size=8), 32, 16),
+                Task("NLI", "uds-nli", TuningRecipe(epochs=1, batch_size=8), 32, 16),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, batch_size=8), 32, 16),
+            ),
+            n_sentences=24,
+            n_tokens=200,
+            n_bootstrap=50,
+        ),
+        Profile(
+            name="quick",
+            encoder="minibert",
+            tasks=_tasks(
+                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 5000, 500),
+                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL), 5000, 1000),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 3000, 500),
+            ),
+        ),
+        Profile(
+            name="laptop",
+            encoder="google/bert_uncased_L-12_H-256_A-4",
+            tasks=_tasks(
+                Task("Dep", "ud-ewt", TuningRecipe(epochs=5, max_length=512, **_SMALL)),
+                Task("NLI", "mnli", TuningRecipe(epochs=1, **_SMALL), 40_000, 2000),
+                Task("QA", "squad", TuningRecipe(epochs=1, max_length=384, **_SMALL), 10_000, 1000),
+            ),
+        ),
+        Profile(
+            name="reduced",
+            encoder="minibert",
+            tasks=_tasks(
+                Task("Dep", "ud-ewt", TuningRecipe(epochs=5, max_length=512, **_SMALL)),
+                Task("NLI", "mnli-reduced", TuningRecipe(epochs=4, **_SMALL)),
+                Task("QA", "squad-reduced", TuningRecipe(epochs=3, max_length=384, **_SMALL)),
+            ),
+            seeds=(0, 1, 2),
+        ),
+        Profile(
+            name="paper",
+            encoder="google-bert/bert-base-uncased",
+            tasks=_tasks(
+                Task("Dep", "ud-ewt", _PAPER_DEP),
+                Task("NLI", "mnli", _PAPER_NLI),
+                Task("QA", "squad", _PAPER_QA),
+            ),
+            seeds=(0, 1, 2),
+            n_sentences=2000,
+        ),
+    )
+}
+
+
+def settings(profile: str = "quick", **overrides: Any) -> Profile:
+    """The named profile with single settings replaced; a value of None keeps the profile's own.
+
+    Raises ValueError for an unknown profile, an unknown setting or a value of the wrong kind, listing
+    the valid ones.
+    """
+    base = PROFILES.get(profile)
+    if base is None:
+        raise ValueError(_unknown("profile", profile, PROFILES))
+    known = {f.name for f in dataclasses.fields(Profile)} - {"name", "tasks"}
+    changes = {}
+    for key, value in overrides.items():
+        if key not in known:
+            raise ValueError(_unknown("setting", key, known))
+        if value is not None:
+            changes[key] = _checked(key, value, getattr(base, key))
+    result = replace(base, **changes)
+    if result.n_sentences < 2 or result.n_tokens < 10 or result.n_bootstrap < 2:
+        raise ValueError("n_sentences and n_bootstrap must be at least 2, n_tokens at least 10")
+    if not result.seeds:
+        raise ValueError("seeds must name at least one fine-tuning seed")
+    return result
+
+
+def _checked(key: str, value: Any, example: Any) -> Any:
+    if isinstance(example, tuple) and isinstance(value, (list, tuple)):
+        if not all(isinstance(v, int) and not isinstance(v, bool) for v in value):
+            raise ValueError(f"setting {key!r}: expected whole numbers, got {value!r}")
+        return tuple(value)
+    if type(value) is not type(example):
+        raise ValueError(
+            f"setting {key!r}: expected {type(example).__name__} such as {example!r}, got {value!r}"
+        )
+    return value
+
+
+def _unknown(what: str, name: str, valid) -> str:
+    close = difflib.get_close_matches(str(name), [str(v) for v in valid], 1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {what} {name!r}{hint}; valid: {', '.join(sorted(map(str, valid)))}"
