@@ -1,0 +1,204 @@
+"""Run the notebooks, stage the book, build it.
+
+Notebooks are templates: papermill fills their parameters and runs them into ``_build/stage``, a mirror of
+the sources, from which Jupyter Book builds the pages without running anything again. A run notebook is
+kept in the store under all that its outputs depend on, so a second build runs only what changed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from helpers import corpora, profiles, results, store
+from helpers.corpora import fetch
+
+SOURCES = ("_config.yml", "_toc.yml", "book")
+OPTIONS = ("-W", "-n", "--keep-going", "--quiet")  # warnings are errors, references must resolve
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a notebook: seconds taken (0 if it was in the store) and its error, if any."""
+
+    name: str
+    seconds: float
+    error: str = ""
+
+
+def source_root() -> Path:
+    """Folder of the book's sources. Raises FileNotFoundError where only the package is installed."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "_toc.yml").is_file():
+        raise FileNotFoundError(
+            f"{root}: no _toc.yml; install from a clone of the repository (pip install -e .)"
+        )
+    return root
+
+
+def notebooks(root: Path) -> list[Path]:
+    """The notebooks of the table of contents, in its order, as paths relative to ``root``."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    names = [c["file"] for part in toc["parts"] for c in part["chapters"]]
+    return [Path(f"{n}.ipynb") for n in names if (root / f"{n}.ipynb").is_file()]
+
+
+def build(
+    profile: str = "quick", *, only: str | None = None, overrides: dict | None = None, report=print
+) -> int:
+    """Make the book at a profile; returns 0, or 1 if a notebook or the build failed.
+
+    ``overrides`` replace single settings in every notebook that has that parameter; ``only`` runs just the
+    notebooks whose name contains it and builds no pages. Raises ValueError for unknown settings before
+    anything is run.
+    """
+    overrides = overrides or {}
+    settings = profiles.settings(profile, **overrides)
+    root = source_root()
+    chosen = [n for n in notebooks(root) if only is None or only in n.stem]
+    if not chosen:
+        names = ", ".join(n.stem for n in notebooks(root))
+        raise ValueError(f"no notebook's name contains {only!r}; there are: {names}")
+    output = store.home() / "_build"
+    stage = output / "stage"
+    began = time.time()
+    fetch_needed(settings, report)
+    if only is None:
+        shutil.rmtree(stage, ignore_errors=True)
+    parameters = {"profile": profile} | overrides
+    runs = []
+    expected = {n: _expected_seconds(root / n, profile) for n in chosen}
+    for number, name in enumerate(chosen):
+        left = sum(expected[n] for n in chosen[number:])
+        report(f"[{number + 1}/{len(chosen)}] {name.stem}" + (f"  (about {_clock(left)} left)" if left else ""))
+        runs.append(_run(root / name, stage / name, parameters))
+        if runs[-1].error:
+            report(f"  FAILED: {runs[-1].error.splitlines()[-1]}")
+    failed = [run for run in runs if run.error]
+    if only is None:
+        report("building the pages")
+        if problem := _build_pages(root, stage, output):
+            failed.append(Run("pages", 0, problem))
+    report("")
+    for run in runs:
+        state = "FAILED" if run.error else "from the store" if not run.seconds else _clock(run.seconds)
+        report(f"  {run.name:<24} {state}")
+    for run in failed:
+        report(f"\n{run.name} failed:\n{run.error}")
+    index = output / "html" / "index.html"
+    if only is not None:
+        report(f"\nnotebooks as run: {stage / 'notebooks'}")
+    elif index.is_file():
+        report(f"\nthe book: {index}")
+    report(f"{_clock(time.time() - began)} in all, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def fetch_needed(settings: profiles.Profile, report=print) -> None:
+    """Download what a run needs and does not have; every corpus given as a local folder is left alone."""
+    needed = {task.corpus for task in settings.tasks} | {settings.text}
+    for row in corpora.describe(sorted(needed - set(settings.paths))):
+        if row["present"] is False:
+            size = f", {row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
+            report(f"fetching {row['name']}: {row['source']} ({row['licence']}{size})")
+            try:
+                corpora.download([row["name"]])
+            except fetch.FetchError as error:
+                raise SystemExit(f"{error}") from None
+
+
+def _expected_seconds(path: Path, profile: str) -> float:
+    """What the notebook took when it was last measured at this profile, from its metadata; 0 if unknown."""
+    metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    return 60 * metadata.get("minutes", {}).get(profile, 0)
+
+
+def _run(template: Path, target: Path, parameters: dict) -> Run:
+    spec = {
+        "notebook": store.sha256(template),
+        "parameters": parameters,
+        "package": _package_digest(),
+        "versions": {name: results.version(name) for name in ("papermill", "matplotlib", *results.PACKAGES)},
+    }
+    took = 0.0
+
+    def execute(folder: Path) -> None:
+        nonlocal took
+        began = time.time()
+        _papermill(template, folder / template.name, parameters)
+        took = time.time() - began
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    artifacts = store.Store()
+    try:
+        folder = artifacts.get("notebook", spec, execute)
+    except Exception as error:
+        unfinished = artifacts.path("notebook", spec).with_suffix(".partial") / template.name
+        if unfinished.is_file():
+            shutil.copy(unfinished, target)
+        return Run(template.stem, took, f"{type(error).__name__}: {error}")
+    shutil.copy(folder / template.name, target)
+    return Run(template.stem, took)
+
+
+def _package_digest() -> str:
+    """Hash over everything a notebook's outputs come from beside its own text and parameters."""
+    package = Path(__file__).parent
+    files = [*package.rglob("*.py"), *package.rglob("*.mplstyle"), *(package / "assets").rglob("*")]
+    files += (package.parent / "book" / "recorded").rglob("*")
+    hashes = {str(p.relative_to(package.parent)): store.sha256(p) for p in sorted(files) if p.is_file()}
+    return store.digest(hashes)
+
+
+def _papermill(template: Path, target: Path, parameters: dict) -> None:
+    import nbformat
+    import papermill
+
+    known = papermill.inspect_notebook(str(template))
+    mine = {k: v for k, v in parameters.items() if k in known}
+    notebook = papermill.execute_notebook(
+        str(template),
+        str(target),
+        mine,
+        kernel_name="python3",
+        cwd=str(template.parent),
+        progress_bar={"desc": template.stem, "file": sys.stderr, "leave": False},
+    )
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")
+    nbformat.write(notebook, target)
+
+
+def _build_pages(root: Path, stage: Path, output: Path) -> str:
+    """Copy the sources beside the notebooks that were run and build; returns what went wrong, if anything."""
+    for name in SOURCES:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, stage / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("recorded"))
+        else:
+            shutil.copy(source, stage / name)
+    config = yaml.safe_load((stage / "_config.yml").read_text(encoding="utf-8"))
+    config["execute"]["execute_notebooks"] = "off"
+    (stage / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    # Jupyter Book puts its output into <path-output>/_build.
+    command = [sys.executable, "-m", "jupyter_book", "build", str(stage), *OPTIONS]
+    command += ["--all", "--path-output", str(output.parent)]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    (output / "book.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode == 0:
+        return ""
+    lines = [x for x in (done.stdout + done.stderr).splitlines() if "WARNING" in x or "ERROR" in x]
+    return "\n".join(lines[:20] or (done.stdout + done.stderr).splitlines()[-20:]) + f"\n(log: {output / 'book.log'})"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

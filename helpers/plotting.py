@@ -1,0 +1,125 @@
+"""Figures: a tidy table in, Axes out. One style, one colour and marker a model throughout the book."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+STYLE = Path(__file__).parent / "book.mplstyle"
+_COLOURS = sns.color_palette("colorblind")
+# Okabe and Ito's colours as seaborn orders them; the markers tell the models apart without colour too.
+MODELS = {
+    "Dep": (_COLOURS[2], "s"),
+    "NLI": (_COLOURS[0], "o"),
+    "QA": (_COLOURS[1], "^"),
+    "Base": ("black", "D"),
+    "Random": (_COLOURS[7], "x"),
+    "Lexical": (_COLOURS[5], "v"),
+}
+METRICS = {
+    "rsa_pearson": "RSA to Base (Pearson)",
+    "accuracy": "accuracy",
+    "exact_match": "exact match",
+    "f1": "F1",
+    "las": "LAS",
+    "uas": "UAS",
+}
+
+
+def use_style() -> None:
+    """Apply the book's style to every figure that follows."""
+    plt.style.use(STYLE)
+
+
+def layer_curves(frame: pd.DataFrame, ax: Axes | None = None, *, dashed: bool = False, label: str = "{}") -> Axes:
+    """A line a model over the layers, with its interval as a band.
+
+    ``frame`` has the columns ``model, layer, value`` and, for bands, ``ci_low, ci_high``; one metric and one
+    value a model and layer. ``dashed`` draws hollow markers on dashed lines (the paper's numbers).
+    ``label`` is filled with the model's name.
+    """
+    ax = ax or plt.gca()
+    for model in [m for m in MODELS if m in set(frame["model"])]:
+        rows = frame[frame["model"] == model].sort_values("layer")
+        colour, marker = MODELS[model]
+        layers = rows["layer"].to_numpy(dtype=float)
+        ax.plot(
+            layers,
+            rows["value"],
+            color=colour,
+            marker=marker,
+            linestyle=(0, (4, 2)) if dashed else "-",
+            linewidth=1.2 if dashed else None,
+            markerfacecolor="none" if dashed else None,
+            label=label.format(model),
+        )
+        if "ci_low" in rows and rows["ci_low"].notna().any():
+            low, high = rows["ci_low"].astype(float), rows["ci_high"].astype(float)
+            ax.fill_between(layers, low, high, color=colour, alpha=0.18, linewidth=0)
+    ax.set_xlabel("layer (0: first block's output; −1: embeddings)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if "metric" in frame and frame["metric"].nunique() == 1:
+        metric = frame["metric"].iloc[0]
+        ax.set_ylabel(METRICS.get(metric, metric))
+    return ax
+
+
+def band(frame: pd.DataFrame, ax: Axes, *, label: str, colour="0.35") -> Axes:
+    """A dotted line over the layers with its interval: a yardstick such as the ceiling between two seeds.
+
+    ``frame`` has ``layer, value, ci_low, ci_high``, one row a layer.
+    """
+    rows = frame.sort_values("layer")
+    layers = rows["layer"].to_numpy(dtype=float)
+    ax.plot(layers, rows["value"], color=colour, linestyle=":", label=label)
+    ax.fill_between(
+        layers, rows["ci_low"].astype(float), rows["ci_high"].astype(float), color=colour, alpha=0.12, linewidth=0
+    )
+    return ax
+
+
+def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Scores as dots, a row each, with intervals; rows with the same ``label`` share a line.
+
+    ``frame`` has ``label`` (text of the line), ``kind`` (what the dot is: the legend), ``value`` and
+    optionally ``ci_low, ci_high``.
+    """
+    ax = ax or plt.gca()
+    labels = list(dict.fromkeys(frame["label"]))
+    kinds = list(dict.fromkeys(frame["kind"]))
+    markers = ["o", "D", "x", "v", "s"]
+    for number, kind in enumerate(kinds):
+        rows = frame[frame["kind"] == kind]
+        y = np.array([labels.index(name) for name in rows["label"]], dtype=float)
+        value = rows["value"].to_numpy(dtype=float)
+        if "ci_low" in rows and rows["ci_low"].notna().any():
+            spread = np.abs(rows[["ci_low", "ci_high"]].to_numpy(dtype=float).T - value)
+            ax.errorbar(value, y, xerr=spread, fmt="none", color=_COLOURS[number], capsize=3)
+        ax.plot(value, y, linestyle="", marker=markers[number], color=_COLOURS[number], label=kind)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("score (fraction of 1)")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(kinds))
+    return ax
+
+
+def training_curves(frame: pd.DataFrame, ax: Axes | None = None, *, x: str = "tokens", y: str = "loss") -> Axes:
+    """Loss over training: a line for each value of ``series``, dots where ``held_out`` is true.
+
+    ``frame`` has the columns named by ``x`` and ``y``, ``series`` and ``held_out``.
+    """
+    ax = ax or plt.gca()
+    for number, (name, rows) in enumerate(frame.groupby("series", sort=False)):
+        seen, held = rows[~rows["held_out"]], rows[rows["held_out"]]
+        ax.plot(seen[x], seen[y], color=_COLOURS[number], linewidth=1, label=f"{name}, training")
+        if len(held):
+            ax.plot(held[x], held[y], color=_COLOURS[number], marker="o", label=f"{name}, held out")
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.legend()
+    return ax

@@ -1,0 +1,137 @@
+"""Results as tidy tables: one row a number, scores as fractions of 1, with their provenance beside them.
+
+The columns are spelled as in the table of the paper's own numbers, so that the two join.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from helpers import profiles, store
+
+COLUMNS = [
+    "analysis", "metric", "model", "task", "inputs", "layer", "value", "ci_low", "ci_high", "seed", "n",
+]  # fmt: skip
+PAPER = Path(__file__).parent / "assets" / "paper_results.csv"
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy", "scipy", "pandas")
+PROVENANCE = "provenance.json"
+
+
+def table(rows: list[dict]) -> pd.DataFrame:
+    """Rows as a table with all of :data:`COLUMNS`, empty where a row is silent.
+
+    Raises ValueError for a column that results do not have.
+    """
+    unknown = {key for row in rows for key in row} - set(COLUMNS)
+    if unknown:
+        raise ValueError(f"unknown columns {sorted(unknown)}; results have {', '.join(COLUMNS)}")
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"layer": "Int64", "seed": "Int64", "n": "Int64"})
+
+
+def run_name(settings: profiles.Profile) -> str:
+    """Folder of a run's results: the profile's name, with a hash added where settings were overridden."""
+    if settings == profiles.PROFILES[settings.name]:
+        return settings.name
+    return f"{settings.name}-{store.digest(dataclasses.asdict(settings))[:8]}"
+
+
+def save(analysis: str, frame: pd.DataFrame, settings: profiles.Profile, **details) -> Path:
+    """Write ``results/<run>/<analysis>.csv`` and the analysis's entry in ``provenance.json`` beside it.
+
+    ``details`` are added to the entry: seconds, hashes of the data, what was left out.
+    """
+    folder = store.home() / "results" / run_name(settings)
+    path = folder / f"{analysis}.csv"
+    with store.atomic_write(path) as file:
+        frame.to_csv(file, index=False, float_format="%.6g")
+    known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
+    known[analysis] = provenance(settings) | details
+    with store.atomic_write(folder / PROVENANCE) as file:
+        json.dump(known, file, indent=1, ensure_ascii=False)
+    return path
+
+
+def provenance(settings: profiles.Profile) -> dict:
+    """What a number depends on beside the data: commit, settings, package versions, hardware."""
+    return {
+        "commit": commit(),
+        "settings": dataclasses.asdict(settings),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "hardware": hardware(),
+    }
+
+
+def commit() -> str:
+    """Commit of the working copy, with ``+changes`` if it differs from it; empty outside a repository."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        head, status = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.strip() + ("+changes" if status.strip() else "")
+
+
+def hardware() -> str:
+    """Processor, number of cores, and graphics card if there is one."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [x.split(":", 1)[1].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x]
+        name = models[0] if models else name
+    parts = [f"{name}, {os.cpu_count()} cores"]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join(parts)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table of results. Raises FileNotFoundError, or ValueError naming the columns that are missing."""
+    frame = pd.read_csv(path, dtype={"layer": "Int64", "seed": "Int64", "n": "Int64"}, keep_default_na=True)
+    missing = [c for c in COLUMNS if c not in frame]
+    if missing:
+        raise ValueError(f"{path}: lacks the columns {', '.join(missing)}")
+    return frame
+
+
+def read_provenance(folder: Path) -> dict:
+    """The provenance of a folder of results, by analysis."""
+    return json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+
+
+def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:
+    """Results committed with the book and their provenance.
+
+    Raises FileNotFoundError listing the recorded runs that there are.
+    """
+    root = Path(__file__).resolve().parents[1] / "book" / "recorded"
+    path = root / profile / f"{analysis}.csv"
+    if not path.exists():
+        there = sorted(f"{p.parent.name}/{p.stem}" for p in root.glob("*/*.csv"))
+        raise FileNotFoundError(f"no recorded run {profile}/{analysis}; there are: {', '.join(there) or 'none'}")
+    return read(path), read_provenance(path.parent).get(analysis, {})
+
+
+def paper(analysis: str) -> pd.DataFrame:
+    """The paper's numbers for an analysis, with the columns ``exhibit``, ``tolerance`` and ``source``.
+
+    ``source`` tells numbers read in its text or tables from those digitised from its figures, to within
+    ``tolerance``. Raises ValueError listing the analyses that the paper has.
+    """
+    frame = pd.read_csv(PAPER, dtype={"layer": "Int64"})
+    if analysis not in set(frame["analysis"]):
+        valid = ", ".join(sorted(set(frame["analysis"])))
+        raise ValueError(f"the paper has no analysis {analysis!r}; it has {valid}")
+    return frame[frame["analysis"] == analysis].reset_index(drop=True)
