@@ -96,13 +96,13 @@ CORPORA: dict[str, Corpus] = {
         read=conllu.read,
     ),
     "mnli": Corpus(
-        what="MultiNLI: sentence pairs in ten genres; dev is the matched part",
+        what="MultiNLI: sentence pairs in five genres; dev is the matched part",
         licence="MultiNLI's own terms",
         files=_MNLI,
         read=nli.read,
         hub=hub.pairs,
         hub_name=hub.MNLI,
-        note="downloaded and checked by the datasets library, in its own cache",
+        note="224 MB on the Hub, downloaded and checked by the datasets library, in its own cache",
     ),
     "mnli-reduced": Corpus(
         what="MultiNLI's matched development pairs, split by premise; dev is the test part",
@@ -117,7 +117,7 @@ CORPORA: dict[str, Corpus] = {
         read=squad.read,
         hub=hub.questions,
         hub_name=hub.SQUAD,
-        note="downloaded and checked by the datasets library, in its own cache",
+        note="35 MB as JSON, downloaded and checked by the datasets library, in its own cache",
     ),
     "squad-reduced": Corpus(
         what="SQuAD v1.1's public development questions, split by article; dev is the test part",
@@ -286,8 +286,8 @@ def _records(name: str, corpus: Corpus, split: str, path: str | Path | None) -> 
     else:
         raise ValueError(_needs_folder(name, corpus, split))
     if corpus.recast:
-        recast = importlib.import_module("helpers.corpora.recast")
-        return getattr(recast, corpus.recast)(split)
+        make = getattr(importlib.import_module("helpers.corpora.recast"), corpus.recast)
+        return make(split, wheel=files[0] if files else None)
     return [record for file in files for record in corpus.read(file)]
 
 

@@ -158,7 +158,8 @@ def _check_tree(path, lines: list[int], heads: list[int]) -> None:
             word = heads[word] - 1
         else:
             if word in trail:
-                circle = " -> ".join(str(i + 1) for i in [*trail[trail.index(word) :], word])
-                raise CorpusError(path, lines[min(trail)], f"expected a tree, found the cycle {circle}")
+                circle = trail[trail.index(word) :]
+                shown = " -> ".join(str(i + 1) for i in [*circle, word])
+                raise CorpusError(path, lines[min(circle)], f"expected a tree, found the cycle {shown}")
         for i in trail:
             done[i] = True

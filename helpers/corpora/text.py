@@ -216,7 +216,7 @@ def paragraphs(wikitext: str) -> list[str]:
         line = _tidied(line)
         prose = bool(line.strip(_HOLE + " ")) and not line.startswith(_NOT_PROSE)
         if prose and unfinished:
-            kept[-1] += f" {line}"
+            kept[-1] = _tidied(f"{kept[-1]} {line}")
         elif prose:
             kept.append(line)
         unfinished = prose and not _STOP.search(line)
@@ -309,7 +309,7 @@ def _tidied(line: str) -> str:
     while before != line:  # from the inside out
         before = line
         line = re.sub(rf" ?\([^()]*{_HOLE}[^()]*\)", "", line)
-    line = re.sub(r"\(\s*[,;:]\s*", "(", line)
+    line = re.sub(r"\(\s*[,;:]?\s*", "(", line)
     line = re.sub(r"\s*[,;:]?\s*\)", ")", line)
     line = re.sub(r" ?\(\)", "", line)
     line = re.sub(r" +([,.;:?!](?:\s|$))", r"\1", line)

