@@ -15,6 +15,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from helpers import profiles
+from helpers.__main__ import _overrides, _parser
+from helpers.corpora import CORPORA
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # Brought along by PyTorch's GPU builds alone, so different from machine to machine.
@@ -170,6 +174,25 @@ def test_readme_names_only_targets_that_exist():
         mentioned = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)", text, re.M))
         assert {name for pair in mentioned for name in pair if name} <= targets, page
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/how_to_run.md"])
+def test_documented_commands_and_names_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    commands = re.findall(r"^python -m helpers (.*?)(?:  #.*)?$", text, re.M)
+    commands += [" ".join(x.split()) for x in re.findall(r"`python -m helpers ([^`]*)`", text)]
+    assert commands
+    for command in commands:
+        options = _parser().parse_args(command.split())
+        if hasattr(options, "profile"):
+            profiles.settings(options.profile, **_overrides(options))
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", text, re.M)
+    named = {name: encoder for cell, encoder in rows for name in re.findall("`([a-z0-9-]+)`", cell)}
+    assert set(profiles.PROFILES) <= set(named)
+    for profile in profiles.PROFILES.values():
+        assert profile.encoder.lower() in named[profile.name].lower(), profile.name
+    if page.startswith("book"):
+        assert set(named) - set(profiles.PROFILES) == set(CORPORA)
 
 
 def test_style():
