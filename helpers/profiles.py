@@ -10,6 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 MODELS = ("Dep", "NLI", "QA")
+# Names of helpers.corpora, which is above this module (a test holds the two together).
+CORPORA = (
+    "ud-ewt", "gum", "mnli", "mnli-reduced", "squad", "squad-reduced", "wikipedia", "wikitext-2", "text",
+    "uds-dep", "uds-nli", "uds-qa",
+)  # fmt: skip
+TEXTS = ("wikipedia", "text")  # those that are running text in a single part
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,11 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
     result = replace(base, **changes)
     if result.n_sentences < 2 or result.n_tokens < 10 or result.n_bootstrap < 2:
         raise ValueError("n_sentences and n_bootstrap must be at least 2, n_tokens at least 10")
+    if result.text not in TEXTS:
+        raise ValueError(_unknown("corpus", result.text, TEXTS))
+    for name in result.paths:
+        if name not in CORPORA:
+            raise ValueError(_unknown("corpus", name, CORPORA))
     if not result.seeds:
         raise ValueError("seeds must name at least one fine-tuning seed")
     return result

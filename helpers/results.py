@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ COLUMNS = [
     "analysis", "metric", "model", "task", "inputs", "layer", "value", "ci_low", "ci_high", "seed", "n",
 ]  # fmt: skip
 PAPER = Path(__file__).parent / "assets" / "paper_results.csv"
+RECORDED = Path(__file__).resolve().parents[1] / "book" / "recorded"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy", "scipy", "pandas")
 PROVENANCE = "provenance.json"
 
@@ -60,13 +62,25 @@ def save(analysis: str, frame: pd.DataFrame, settings: profiles.Profile, **detai
 
 def provenance(settings: profiles.Profile) -> dict:
     """What a number depends on beside the data: commit, settings, package versions, hardware."""
+    chosen = dataclasses.asdict(settings)
+    chosen["paths"] = sorted(settings.paths)  # where they lie is the machine's business, not the result's
     return {
         "commit": commit(),
-        "settings": dataclasses.asdict(settings),
+        "settings": chosen,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "hardware": hardware(),
     }
+
+
+def banner(settings: profiles.Profile) -> str:
+    """What a notebook prints first: run, encoder, device, versions."""
+    tasks = ", ".join(f"{t.model} on {t.corpus}" for t in settings.tasks)
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES[:3])
+    return (
+        f"profile   {run_name(settings)}\nencoder   {settings.encoder}\ntasks     {tasks}\n"
+        f"device    {hardware()}\nversions  Python {platform.python_version()}, {packages}"
+    )
 
 
 def commit() -> str:
@@ -111,15 +125,25 @@ def read_provenance(folder: Path) -> dict:
     return json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
 
 
+def record(analysis: str, settings: profiles.Profile) -> None:
+    """Copy an analysis's table and provenance into ``book/recorded/<profile>/``."""
+    source, target = store.home() / "results" / run_name(settings), RECORDED / settings.name
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source / f"{analysis}.csv", target)
+    known = read_provenance(target) if (target / PROVENANCE).exists() else {}
+    known[analysis] = read_provenance(source)[analysis]
+    with store.atomic_write(target / PROVENANCE) as file:
+        json.dump(known, file, indent=1, ensure_ascii=False)
+
+
 def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:
     """Results committed with the book and their provenance.
 
     Raises FileNotFoundError listing the recorded runs that there are.
     """
-    root = Path(__file__).resolve().parents[1] / "book" / "recorded"
-    path = root / profile / f"{analysis}.csv"
+    path = RECORDED / profile / f"{analysis}.csv"
     if not path.exists():
-        there = sorted(f"{p.parent.name}/{p.stem}" for p in root.glob("*/*.csv"))
+        there = sorted(f"{p.parent.name}/{p.stem}" for p in RECORDED.glob("*/*.csv"))
         raise FileNotFoundError(f"no recorded run {profile}/{analysis}; there are: {', '.join(there) or 'none'}")
     return read(path), read_provenance(path.parent).get(analysis, {})
 

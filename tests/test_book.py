@@ -1,0 +1,162 @@
+"""The book as built: every notebook run at the smoke profile, every page, link and picture."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+
+from helpers import book, profiles, results
+
+ROOT = book.source_root()
+NOTEBOOKS = book.notebooks(ROOT)
+
+
+@pytest.fixture(scope="session")
+def home():
+    """A store of the tests' own, kept between runs so that corpora are fetched and parsed once."""
+    before = os.environ.get("FINETUNING_BOOK_HOME")
+    os.environ["FINETUNING_BOOK_HOME"] = str(ROOT / "_build" / "tests")
+    yield ROOT / "_build" / "tests"
+    os.environ.pop("FINETUNING_BOOK_HOME")
+    if before is not None:
+        os.environ["FINETUNING_BOOK_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def built(home):
+    """Folder of the built pages, and what was reported on the way."""
+    lines = []
+    status = book.build("smoke", report=lines.append)
+    assert status == 0, "\n".join(lines)
+    return home / "_build" / "html", lines
+
+
+class Page(HTMLParser):
+    def __init__(self, path: Path):
+        super().__init__()
+        self.ids, self.links, self.images = set(), [], []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if "id" in attributes:
+            self.ids.add(attributes["id"])
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        if tag == "img":
+            self.images.append(attributes)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="session")
+def pages(built):
+    folder, _ = built
+    names = [n.with_suffix(".html") for n in NOTEBOOKS] + [Path("book/intro.html"), Path("index.html")]
+    return {name: Page(folder / name) for name in names}
+
+
+def test_the_report_names_every_notebook_and_where_the_book_is(built, home):
+    folder, lines = built
+    told = "\n".join(lines)
+    for name in NOTEBOOKS:
+        assert re.search(rf"  {name.stem} +(\d|from the store)", told)
+    assert f"the book: {folder / 'index.html'}" in told and "0 failed" in told
+
+
+def test_every_notebook_was_run_to_its_end(built, home):
+    for name in NOTEBOOKS:
+        notebook = nbformat.read(home / "_build" / "stage" / name, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in code), name
+        assert not [o for cell in code for o in cell.outputs if o.output_type == "error"], name
+
+
+def test_links_and_anchors_lead_somewhere(built, pages):
+    folder, _ = built
+    known = dict(pages)
+    dead = []
+    for name, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith("//"):
+                continue
+            target = (folder / name.parent / unquote(parts.path)).resolve() if parts.path else folder / name
+            if not target.exists():
+                dead.append(f"{name}: {link}")
+            elif parts.fragment and target.suffix == ".html":
+                relative = target.relative_to(folder.resolve()) if parts.path else name
+                known.setdefault(relative, Page(target))
+                if unquote(parts.fragment) not in known[relative].ids:
+                    dead.append(f"{name}: {link}")
+    assert not dead
+
+
+def test_pictures_exist_and_say_what_they_show(built, pages):
+    folder, _ = built
+    figures = 0
+    for name in NOTEBOOKS:
+        for image in pages[name.with_suffix(".html")].images:
+            source = image["src"]
+            if not source.startswith(("http", "data:")):
+                assert (folder / name.parent / source).exists(), source
+            if "_images" in source:
+                figures += 1
+                assert len(image.get("alt", "")) > 20, f"{name}: {source} has no alternative text"
+    assert figures >= 5
+
+
+def test_every_glued_number_is_there(pages):
+    for name, page in pages.items():
+        assert "glue:" not in page.text and "Traceback" not in page.text, name
+        assert not re.search(r"\bnan\b", page.text), name
+
+
+def test_results_are_written_with_their_provenance(built, home):
+    frame = results.read(home / "results" / "smoke" / "rsa.csv")
+    smoke = profiles.settings("smoke")
+    tuned = frame[(frame["analysis"] == "rsa") & (frame["metric"] == "rsa_pearson")]
+    assert set(tuned["model"]) == {"Dep", "NLI", "QA", "Random"}
+    assert sorted(set(tuned["layer"])) == [-1, 0, 1, 2, 3]
+    assert set(tuned[tuned["model"] == "Dep"]["seed"]) == set(smoke.seeds)
+    inside = (tuned["ci_low"] <= tuned["value"] + 1e-9) & (tuned["value"] <= tuned["ci_high"] + 1e-9)
+    assert inside.mean() > 0.9  # percentile intervals need not hold the estimate, but nearly all do
+    assert results.read_provenance(home / "results" / "smoke")["rsa"]["settings"]["name"] == "smoke"
+
+
+def test_a_second_build_runs_nothing_again(built):
+    lines = []
+    assert book.build("smoke", only="05", report=lines.append) == 0
+    assert any("from the store" in line for line in lines)
+
+
+def test_parameters_reach_a_notebook_and_a_wrong_one_fails_with_the_valid_ones(built, home):
+    lines = []
+    assert book.build("smoke", only="05", overrides={"n_tokens": 100}, report=lines.append) == 0
+    notebook = nbformat.read(home / "_build" / "stage" / "notebooks" / "05_rsa.ipynb", as_version=4)
+    assert any("n_tokens = 100" in cell.source for cell in notebook.cells)
+    run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"})
+    assert "unknown profile 'qick' (did you mean 'quick'?); valid: laptop, paper, quick" in run.error
+
+
+def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, monkeypatch):
+    real = book._papermill
+
+    def failing(template, target, parameters):
+        if template.stem.startswith("02"):
+            raise RuntimeError("planted")
+        real(template, target, parameters)
+
+    monkeypatch.setattr(book, "_papermill", failing)
+    monkeypatch.setattr(book, "_package_digest", lambda: "another package")
+    monkeypatch.setattr(book, "notebooks", lambda root: [n for n in NOTEBOOKS if n.stem[:2] in ("02", "05")])
+    lines = []
+    assert book.build("smoke", only="0", report=lines.append) == 1
+    told = "\n".join(lines)
+    assert "RuntimeError: planted" in told and re.search(r"05_rsa +\d+ s", told) and "1 failed" in told

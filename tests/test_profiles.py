@@ -1,0 +1,61 @@
+"""Profiles: what is unknown or of the wrong kind fails at once, with what would have been right."""
+
+import dataclasses
+
+import pytest
+
+from helpers import corpora, profiles
+
+
+def test_none_keeps_the_profiles_own_value():
+    assert profiles.settings("quick", encoder=None, n_tokens=None) == profiles.PROFILES["quick"]
+    changed = profiles.settings("quick", n_tokens=1000, seeds=[3])
+    assert (changed.n_tokens, changed.seeds) == (1000, (3,))
+    assert changed.tasks == profiles.PROFILES["quick"].tasks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(profile="quik"), r"unknown profile 'quik' \(did you mean 'quick'\?\); valid: laptop, paper"),
+        (dict(n_token=5), r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: encoder"),
+        (dict(n_tokens="many"), "setting 'n_tokens': expected int such as 5000, got 'many'"),
+        (dict(n_tokens=True), "setting 'n_tokens': expected int"),
+        (dict(seeds=[0.5]), "setting 'seeds': expected whole numbers"),
+        (dict(seeds=[]), "at least one fine-tuning seed"),
+        (dict(n_tokens=1), "n_tokens at least 10"),
+        (dict(paths={"udewt": "x"}), r"unknown corpus 'udewt' \(did you mean 'ud-ewt'\?\)"),
+        (dict(text="wikpedia"), r"unknown corpus 'wikpedia' \(did you mean 'wikipedia'\?\)"),
+    ],
+)
+def test_unknown_and_wrong_values_are_refused_with_the_valid_ones(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        profiles.settings(**arguments)
+
+
+def test_every_profile_is_complete_and_names_known_corpora():
+    for profile in profiles.PROFILES.values():
+        assert [task.model for task in profile.tasks] == list(profiles.MODELS)
+        for task in profile.tasks:
+            splits = corpora.CORPORA[task.corpus].files
+            assert task.train_split in splits and task.eval_split in splits
+        assert "all" in corpora.CORPORA[profile.text].files
+
+
+def test_corpus_names_are_those_of_the_registry():
+    assert set(profiles.CORPORA) == set(corpora.CORPORA)
+    assert set(profiles.TEXTS) == {name for name, c in corpora.CORPORA.items() if set(c.files) == {"all"}}
+
+
+def test_the_paper_profile_has_the_hyperparameters_the_paper_prints():
+    dep = profiles.PROFILES["paper"].task("Dep").recipe
+    assert (dep.learning_rate, dep.epochs, dep.warmup) == (3e-5, 20, 0.1)
+    qa = profiles.PROFILES["paper"].task("QA").recipe
+    assert (qa.learning_rate, qa.batch_size, qa.epochs, qa.max_length, qa.doc_stride) == (3e-5, 12, 2, 384, 128)
+
+
+def test_profiles_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        profiles.PROFILES["quick"].n_tokens = 1
+    with pytest.raises(ValueError, match="unknown model 'MNLI'; choose from Dep, NLI, QA"):
+        profiles.PROFILES["quick"].task("MNLI")

@@ -1,0 +1,71 @@
+"""Tables of results: their columns, their provenance, and the join with the paper's numbers."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from helpers import profiles, results
+
+SETTINGS = profiles.settings("smoke")
+ROW = dict(analysis="rsa", metric="rsa_pearson", model="Dep", task="ud-ewt", inputs="wikipedia", layer=3)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_saved_tables_come_back_with_their_provenance(home):
+    frame = results.table([ROW | dict(value=0.5, ci_low=0.4, ci_high=0.6, seed=0, n=200)])
+    path = results.save("rsa", frame, SETTINGS, seconds=1.5)
+    assert path == home / "results" / "smoke" / "rsa.csv"
+    pd.testing.assert_frame_equal(results.read(path), frame)
+    known = results.read_provenance(path.parent)["rsa"]
+    assert known["seconds"] == 1.5 and known["settings"]["name"] == "smoke" and known["packages"]["torch"]
+    results.save("finetuning", frame, SETTINGS)
+    assert set(results.read_provenance(path.parent)) == {"rsa", "finetuning"}
+
+
+def test_overridden_settings_do_not_overwrite_the_profiles_results():
+    changed = profiles.settings("smoke", n_tokens=100)
+    assert results.run_name(SETTINGS) == "smoke"
+    assert results.run_name(changed).startswith("smoke-")
+    assert results.run_name(changed) != results.run_name(profiles.settings("smoke", n_tokens=101))
+
+
+def test_local_folders_are_not_told_in_the_provenance():
+    settings = profiles.settings("smoke", paths={"ud-ewt": "/home/someone/ewt"})
+    assert "/home/someone" not in json.dumps(results.provenance(settings))
+
+
+def test_unknown_and_missing_columns_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown columns \['score'\]; results have analysis, metric"):
+        results.table([dict(score=1)])
+    (tmp_path / "x.csv").write_text("analysis,value\nrsa,1\n")
+    with pytest.raises(ValueError, match="lacks the columns metric, model"):
+        results.read(tmp_path / "x.csv")
+
+
+def test_recorded_runs_are_copied_and_listed(home, monkeypatch):
+    monkeypatch.setattr(results, "RECORDED", home / "recorded")
+    results.save("rsa", results.table([ROW | dict(value=0.5)]), SETTINGS)
+    results.record("rsa", SETTINGS)
+    frame, source = results.recorded("smoke", "rsa")
+    assert frame["value"].tolist() == [0.5] and source["settings"]["name"] == "smoke"
+    with pytest.raises(FileNotFoundError, match="no recorded run paper/rsa; there are: smoke/rsa"):
+        results.recorded("paper", "rsa")
+
+
+def test_the_papers_numbers_are_complete_and_join_ours():
+    rsa = results.paper("rsa")
+    assert len(rsa) == 36 and set(rsa["model"]) == {"Dep", "NLI", "QA"}
+    assert set(rsa["metric"]) == {"rsa_pearson"} and sorted(set(rsa["layer"])) == list(range(12))
+    # The one number of that figure that its text gives: MNLI's second-to-last layer, 0.84.
+    told = rsa[(rsa["model"] == "NLI") & (rsa["layer"] == 10)]["value"].item()
+    assert told == pytest.approx(0.84, abs=0.005)
+    text = results.paper("finetuning").set_index("model")["value"]
+    assert text.to_dict() == {"NLI": 0.833, "QA": 0.892, "Dep": 0.963}
+    with pytest.raises(ValueError, match="the paper has no analysis 'cka'; it has edge_probing"):
+        results.paper("cka")
