@@ -1,0 +1,264 @@
+"""Intervals and tests against scipy, closed forms, enumeration and simulation."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from helpers import similarity
+from helpers.statistics import (
+    Estimate,
+    bootstrap_mean,
+    difference,
+    interval,
+    paired_bootstrap,
+    permutation_test,
+    resamples,
+    rsa_bootstrap,
+    seed_spread,
+)
+
+
+def test_interval_is_the_middle_of_the_samples():
+    samples = np.random.default_rng(0).permutation(1001) / 1000.0
+    assert interval(samples) == pytest.approx((0.025, 0.975))
+    assert interval(samples, level=0.5) == pytest.approx((0.25, 0.75))
+    with pytest.raises(ValueError, match="level"):
+        interval(samples, level=95)
+    with pytest.raises(ValueError, match="samples: entry 1 is NaN"):
+        interval([0.0, np.nan])
+
+
+def test_resamples_are_multinomial_and_repeatable():
+    counts = resamples(40, 5000, seed=1)
+    assert counts.shape == (5000, 40)
+    assert (counts.sum(axis=1) == 40).all()
+    np.testing.assert_allclose(counts.mean(axis=0), 1, atol=0.08)
+    assert counts.var() == pytest.approx(1 - 1 / 40, rel=0.02)
+    assert np.cov(counts[:, 0], counts[:, 1])[0, 1] == pytest.approx(-1 / 40, abs=0.06)
+    np.testing.assert_array_equal(counts, resamples(40, 5000, seed=1))
+    assert (counts != resamples(40, 5000, seed=2)).any()
+    np.testing.assert_array_equal(counts[:10], resamples(40, 10, seed=1))
+    with pytest.raises(ValueError, match="at least 2 sentences and 2 resamples"):
+        resamples(1, 100, seed=0)
+
+
+def test_bootstrap_mean_agrees_with_scipy_where_every_sentence_is_one_value():
+    values = np.random.default_rng(0).exponential(size=200)
+    ours = bootstrap_mean(values, np.arange(200), n_resamples=4000, seed=0)
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+    )
+    assert ours.value == pytest.approx(values.mean())
+    assert ours.samples.std(ddof=1) == pytest.approx(theirs.standard_error, rel=0.05)
+    assert ours.ci_low == pytest.approx(theirs.confidence_interval.low, abs=0.015)
+    assert ours.ci_high == pytest.approx(theirs.confidence_interval.high, abs=0.015)
+
+
+def test_bootstrap_mean_of_equal_sentences_has_the_error_of_so_few_values():
+    rng = np.random.default_rng(0)
+    per_sentence = rng.standard_normal(100)
+    ours = bootstrap_mean(np.repeat(per_sentence, 20), np.repeat(rng.permutation(100), 20), seed=0)
+    assert ours.samples.std() == pytest.approx(per_sentence.std() / 10, rel=0.1)
+
+
+def test_bootstrap_mean_in_a_dumb_case():
+    ours = bootstrap_mean([0.5] * 6, [3, 3, 1, 1, 1, 9], seed=0)
+    assert (ours.value, ours.ci_low, ours.ci_high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_bootstrap_mean_weighs_long_sentences_more():
+    # Sentence a: three values of 1; b: one of 0. A resample is aa, ab or bb: means 1, 3/4 and 0.
+    ours = bootstrap_mean([1, 1, 1, 0], [0, 0, 0, 1], n_resamples=4000, seed=0)
+    shares = [np.mean(ours.samples == value) for value in (1, 0.75, 0)]
+    assert sum(shares) == 1
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
+def scores(n=300, gain=0.03, seed=0):
+    """Two systems' right words and lengths of n sentences, system a better by ``gain``."""
+    rng = np.random.default_rng(seed)
+    words = rng.integers(3, 30, n)
+    difficulty = rng.beta(8, 2, n)
+    right_b = rng.binomial(words, difficulty)
+    right_a = rng.binomial(words, np.clip(difficulty + gain, 0, 1))
+    return right_a, words, right_b, words
+
+
+def test_paired_bootstrap_has_the_error_of_the_ratio_estimator():
+    right_a, words, right_b, _ = counts = scores()
+    ours = paired_bootstrap(*counts, n_resamples=4000, seed=0)
+    value = (right_a.sum() - right_b.sum()) / words.sum()
+    assert ours.value == pytest.approx(value)
+    residuals = (right_a - right_b) - value * words  # the delta method's variance of a ratio of means
+    error = np.sqrt(np.sum(residuals**2)) / words.sum()
+    assert ours.samples.std() == pytest.approx(error, rel=0.05)
+    normal = value - 1.96 * error, value + 1.96 * error
+    assert (ours.ci_low, ours.ci_high) == pytest.approx(normal, abs=0.003)
+
+
+def test_paired_bootstrap_is_the_difference_of_two_bootstraps_on_the_same_sentences():
+    right_a, words, right_b, _ = scores(n=50)
+    longest = words.max()
+    sentence = np.repeat(np.arange(50), words)
+
+    def per_word(right):
+        return (np.arange(longest) < right[:, None])[np.arange(longest) < words[:, None]].astype(float)
+
+    a = bootstrap_mean(per_word(right_a), sentence, seed=4)
+    b = bootstrap_mean(per_word(right_b), sentence, seed=4)
+    paired = paired_bootstrap(right_a, words, right_b, words, seed=4)
+    apart = difference(a, b)
+    np.testing.assert_allclose(apart.samples, paired.samples, atol=1e-12)
+    assert apart.value == pytest.approx(paired.value)
+    assert (apart.ci_low, apart.ci_high) == pytest.approx((paired.ci_low, paired.ci_high))
+    assert paired.samples.std() < np.hypot(a.samples.std(), b.samples.std())  # what pairing is for
+    for changed in (dict(seed=5), dict(seed=4, n_resamples=500)):
+        with pytest.raises(ValueError, match="different resamples"):
+            difference(a, bootstrap_mean(per_word(right_b), sentence, **changed))
+
+
+def test_a_system_does_not_differ_from_itself():
+    right_a, words, _, _ = scores()
+    same = paired_bootstrap(right_a, words, right_a, words, seed=0)
+    assert (same.value, same.ci_low, same.ci_high) == (0, 0, 0)
+    assert permutation_test(right_a, words, right_a, words, n_permutations=200, seed=0) == 1
+
+
+def test_permutation_test_counts_ties_however_they_were_rounded():
+    tenths = np.array([1, 2, -3, 3, -1, 1])
+    signs = np.array(list(itertools.product([-1, 1], repeat=6)))
+    exact = np.mean(np.abs(signs @ tenths) >= tenths.sum())  # in whole numbers
+    scores_a, scores_b = np.maximum(tenths, 0) / 10, np.maximum(-tenths, 0) / 10
+    p = permutation_test(scores_a, np.ones(6), scores_b, np.ones(6), n_permutations=20_000, seed=0)
+    assert p == pytest.approx(exact, abs=0.015)
+
+
+def test_permutation_test_agrees_with_scipys():
+    right_a, words, right_b, _ = scores(n=60, gain=0.02, seed=3)
+    ours = permutation_test(right_a, words, right_b, words, n_permutations=20_000, seed=0)
+    theirs = scipy.stats.permutation_test(
+        ((right_a - right_b).astype(float),),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=20_000,
+        vectorized=True,
+        rng=np.random.default_rng(1),
+    )
+    assert 0.01 < theirs.pvalue < 0.9  # a case that could tell the two apart
+    assert ours == pytest.approx(theirs.pvalue, abs=0.015)
+
+
+def test_permutation_test_against_enumeration_with_unequal_totals():
+    rng = np.random.default_rng(2)
+    total_a, total_b = rng.integers(2, 9, 9), rng.integers(2, 9, 9)
+    correct_a, correct_b = rng.binomial(total_a, 0.8), rng.binomial(total_b, 0.5)
+
+    def gap(swap):
+        a = np.where(swap, correct_b, correct_a).sum() / np.where(swap, total_b, total_a).sum()
+        b = np.where(swap, correct_a, correct_b).sum() / np.where(swap, total_a, total_b).sum()
+        return abs(a - b)
+
+    every = [gap(np.array(swap)) for swap in itertools.product([False, True], repeat=9)]
+    exact = np.mean(np.array(every) >= every[0] - 1e-12)
+    assert 0.005 < exact < 0.5
+    ours = permutation_test(correct_a, total_a, correct_b, total_b, n_permutations=20_000, seed=0)
+    assert ours == pytest.approx(exact, abs=0.01)
+
+
+def test_permutation_test_is_uniform_under_no_difference():
+    values = [
+        permutation_test(*scores(n=40, gain=0, seed=seed), n_permutations=300, seed=seed)
+        for seed in range(300)
+    ]
+    assert scipy.stats.kstest(values, "uniform").pvalue > 0.001
+    assert permutation_test(*scores(gain=0.1), n_permutations=999, seed=0) == 0.001  # the least there is
+
+
+def test_seed_spread_is_students_interval():
+    values = [0.81, 0.84, 0.80, 0.86]
+    ours = seed_spread(values)
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (ours.ci_low, ours.ci_high) == pytest.approx((expected.low, expected.high))
+    assert (ours.mean, ours.minimum, ours.maximum, ours.n) == (pytest.approx(0.8275), 0.80, 0.86, 4)
+    assert ours.sd == pytest.approx(np.std(values, ddof=1))
+    alone = seed_spread([0.5])
+    assert alone.mean == 0.5 and np.isnan([alone.sd, alone.ci_low, alone.ci_high]).all()
+
+
+# RSA ------------------------------------------------------------------------------------------------
+
+
+def representations(rng, n_sentences, per_sentence=5, d=8):
+    """Tokens that share something within their sentence, in two related spaces."""
+    sentence = rng.standard_normal((n_sentences, 1, d))
+    x = 1 + sentence + 0.5 * rng.standard_normal((n_sentences, per_sentence, d))
+    y = 1 + sentence * np.array([1, 1, 1, 1, -1, -1, 0.3, 0.3])
+    y = y + 0.7 * rng.standard_normal((n_sentences, 1, d))
+    y = y + 0.5 * rng.standard_normal((n_sentences, per_sentence, d))
+    n = n_sentences * per_sentence
+    return x.reshape(n, d), y.reshape(n, d), np.repeat(np.arange(n_sentences), per_sentence)
+
+
+def test_rsa_intervals_have_the_true_sampling_error():
+    """Against 400 fresh samples of 60 sentences; resampling tokens would claim half the error."""
+    rng = np.random.default_rng(0)
+    values = [similarity.rsa(*representations(rng, 60)[:2]) for _ in range(400)]
+    samples = [representations(rng, 60) for _ in range(60)]
+    by_sentence = [rsa_bootstrap(*s, n_resamples=200, seed=i) for i, s in enumerate(samples)]
+    error = np.std(values)
+    assert np.mean([e.samples.std() for e in by_sentence]) == pytest.approx(error, rel=0.12)
+    shifts = [e.samples.mean() - e.value for e in by_sentence]
+    assert abs(np.mean(shifts)) < error / 10  # copies compared with each other would shift by half of it
+    covered = [e.ci_low <= np.mean(values) <= e.ci_high for e in by_sentence]
+    assert np.mean(covered) > 0.85
+    by_token = [rsa_bootstrap(x, y, np.arange(len(x)), n_resamples=200, seed=0) for x, y, _ in samples[:10]]
+    assert np.mean([e.samples.std() for e in by_token]) < 0.75 * error
+
+
+def test_rsa_bootstrap_point_estimate_and_seeds():
+    x, y, groups = representations(np.random.default_rng(1), 30)
+    shuffled = np.random.default_rng(2).permutation(len(x))
+    ours = rsa_bootstrap(x, y, groups, n_resamples=50, seed=7)
+    assert ours.value == pytest.approx(similarity.rsa(x, y), abs=1e-12)
+    assert ours.ci_low < ours.value < ours.ci_high
+    assert ours.samples.shape == (50,)
+    again = rsa_bootstrap(x[shuffled], y[shuffled], groups[shuffled], n_resamples=50, seed=7)
+    np.testing.assert_allclose(again.samples, ours.samples, atol=1e-10)
+    other = rsa_bootstrap(x, y, groups, n_resamples=50, seed=8)
+    assert not np.allclose(other.samples, ours.samples)
+    euclidean = rsa_bootstrap(x, y, groups, kernel="euclidean", n_resamples=50, seed=7)
+    assert euclidean.value == pytest.approx(similarity.rsa(x, y, kernel="euclidean"))
+
+
+def test_differences_of_two_rsas_are_paired():
+    rng = np.random.default_rng(3)
+    x, y, groups = representations(rng, 60)
+    near = y + 0.05 * rng.standard_normal(y.shape)
+    a = rsa_bootstrap(x, y, groups, n_resamples=200, seed=0)
+    b = rsa_bootstrap(x, near, groups, n_resamples=200, seed=0)
+    gap = difference(a, b)
+    assert isinstance(gap, Estimate)
+    assert gap.value == pytest.approx(a.value - b.value)
+    assert gap.samples.std() < 0.2 * a.samples.std()  # what the two share cancels
+
+
+def test_bad_input_is_named():
+    right_a, words, right_b, _ = scores(n=20)
+    with pytest.raises(ValueError, match="total_a has 19 sentences, correct_a 20"):
+        paired_bootstrap(right_a, words[:19], right_b, words, seed=0)
+    with pytest.raises(ValueError, match="total_b: totals must not be negative"):
+        permutation_test(right_a, words, right_b, -words, seed=0)
+    with pytest.raises(ValueError, match="total_a: totals must not be negative, nor all zero"):
+        paired_bootstrap(right_a, 0 * words, right_b, words, seed=0)
+    with pytest.raises(ValueError, match="correct_b: expected a list of numbers"):
+        paired_bootstrap(right_a, words, [], words, seed=0)
+    with pytest.raises(ValueError, match="give one group a value"):
+        bootstrap_mean([1.0, 2.0], [0, 1, 2], seed=0)
+    with pytest.raises(ValueError, match="n_permutations"):
+        permutation_test(right_a, words, right_b, words, n_permutations=0, seed=0)
+    rare = np.zeros(20)
+    rare[3] = 1
+    with pytest.raises(ValueError, match="holds nothing to score"):
+        paired_bootstrap(rare, rare, right_b, words, seed=0)
