@@ -228,6 +228,62 @@ def rsa_weighted(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarray
     products are added up by pairs of sentences and each resample is a quadratic form in them. Raises
     ValueError as :func:`rsa` does, and where a resample leaves fewer than two pairs that differ.
     """
+    return _weighted_pearson(*_weighting(x, y, groups, weights, kernel))
+
+
+def rsa_resampled(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarray:
+    """:func:`rsa_weighted` to first order in the weights' distance from 1, for inner-product kernels.
+
+    RSA is a function of five sums over pairs. A sentence's share in each is a product of d x d size, so
+    no pair is ever formed: O(n d^2) time and O(n d) memory, then O(n_resamples x n_sentences). What is
+    left out, the products of two sentences' deviations from 1, averages to zero over resamples and is of
+    order 1 / n_sentences beside what is kept (the Hajek projection of a U-statistic; van der Vaart 1998,
+    chapter 12). Raises ValueError as :func:`rsa_weighted` does, and for a distance.
+    """
+    x, y, sentence, weights = _weighting(x, y, groups, weights, kernel)
+    if x.distance:
+        raise ValueError(f"kernel {kernel!r} is a distance, which has no sums by sentence; use rsa_weighted")
+    n = len(sentence)
+    # Constants do not matter to a correlation; without them the squares' sums do not cancel.
+    a, b = x.offset - x.offset.mean(), y.offset - y.offset.mean()
+    diagonal_x = 2 * a + np.einsum("ij,ij->i", x.rows, x.rows)
+    diagonal_y = 2 * b + np.einsum("ij,ij->i", y.rows, y.rows)
+
+    def products(left, a, right, b, diagonals):
+        """Sum over j != i of similarity(i, j) x similarity'(i, j), (n,); a and b sum to zero."""
+        found = np.einsum("ij,ij->i", left @ (left.T @ right), right)
+        found += n * a * b + a @ b + right @ (a @ right) + left @ (b @ left)
+        return found - diagonals
+
+    totals = np.stack(
+        [
+            n * a - diagonal_x,
+            n * b - diagonal_y,
+            products(x.rows, a, x.rows, a, diagonal_x**2),
+            products(y.rows, b, y.rows, b, diagonal_y**2),
+            products(x.rows, a, y.rows, b, diagonal_x * diagonal_y),
+            np.full(n, n - 1.0),
+        ]
+    )
+    starts = np.flatnonzero(np.diff(sentence, prepend=-1))
+    totals = np.add.reduceat(totals, starts, axis=1)
+    within = np.empty_like(totals)
+    for number, (start, stop) in enumerate(zip(starts, [*starts[1:], n], strict=True)):
+        rows = slice(start, stop)
+        block_x = x.rows[rows] @ x.rows[rows].T + a[rows, None] + a[rows]
+        block_y = y.rows[rows] @ y.rows[rows].T + b[rows, None] + b[rows]
+        np.fill_diagonal(block_x, 0)
+        np.fill_diagonal(block_y, 0)
+        size = stop - start
+        sums = [moment.sum() for moment in _moments(block_x, block_y)]
+        within[:, number] = [*sums, size * (size - 1)]
+    # A sentence's pairs with the others change twice, as rows and as columns; those within it once.
+    sums = totals.sum(axis=1)[:, None] + (2 * totals - within) @ (weights - 1.0).T
+    return _correlations(x, y, sums[:5], sums[5])
+
+
+def _weighting(x, y, groups, weights, kernel: str) -> tuple[_Side, _Side, np.ndarray, np.ndarray]:
+    """Both sides with their tokens in the sentences' order, each token's sentence from 0, the weights."""
     kind = _lookup("kernel", kernel, KERNELS)
     x, y = _matched(x, y, at_least=3)
     groups = np.asarray(groups)
@@ -244,7 +300,7 @@ def rsa_weighted(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarray
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("weights: must be finite and not negative")
     order = np.argsort(sentence, kind="stable")
-    return _weighted_pearson(_side(x[order], "x", kind), _side(y[order], "y", kind), sentence[order], weights)
+    return _side(x[order], "x", kind), _side(y[order], "y", kind), sentence[order], weights
 
 
 def _weighted_pearson(x: _Side, y: _Side, sentence: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -277,6 +333,11 @@ def _weighted_pearson(x: _Side, y: _Side, sentence: np.ndarray, weights: np.ndar
     sizes = np.bincount(sentence).astype(np.float64)
     across = (weights @ sizes) ** 2 - np.square(weights, dtype=np.float64) @ sizes**2
     pairs = (across + weights @ (sizes * (sizes - 1))) / 2
+    return _correlations(x, y, sums, pairs)
+
+
+def _correlations(x: _Side, y: _Side, sums: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Pearson's correlations from sums of x, y, xx, yy, xy over pairs, (5, n_resamples), and their number."""
     if not (pairs > 1).all():
         raise ValueError(f"resample {np.argmin(pairs)} leaves fewer than two pairs of different tokens")
     sum_x, sum_y, xx, yy, xy = sums

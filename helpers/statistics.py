@@ -128,11 +128,14 @@ def rsa_bootstrap(x, y, groups, *, kernel: str = "cosine", n_resamples: int = 10
     ``n_resamples`` are of the same resamples, so that :func:`difference` of two is paired. A transform
     (:func:`helpers.similarity.transform`) applied before is held fixed.
 
-    All pairs are visited once, in O(n^2 d) time and under 300 MB beyond the inputs at n = 5,000.
+    Inner-product kernels take :func:`helpers.similarity.rsa_resampled`'s O(n d^2), "euclidean" visits all
+    pairs.
     """
     groups = np.asarray(groups)
     weights = resamples(len(np.unique(groups)), n_resamples, seed)
-    samples = similarity.rsa_weighted(x, y, groups, weights, kernel=kernel)
+    distance = kernel in similarity.KERNELS and similarity.KERNELS[kernel].distance
+    resample = similarity.rsa_weighted if distance else similarity.rsa_resampled
+    samples = resample(x, y, groups, weights, kernel=kernel)
     return _estimate(similarity.rsa(x, y, kernel=kernel), samples, weights, seed)
 
 

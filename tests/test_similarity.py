@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics.pairwise import cosine_similarity
 
 from helpers import similarity
-from helpers.similarity import cka, procrustes, pwcca, rsa, rsa_weighted, svcca, transform
+from helpers.similarity import cka, procrustes, pwcca, rsa, rsa_resampled, rsa_weighted, svcca, transform
 
 SHAPES = {"features": (300, 40, 25), "gram": (30, 60, 80), "mixed": (50, 70, 10), "square": (41, 40, 40)}
 
@@ -257,6 +257,41 @@ def test_weighted_rsa_is_that_of_the_resample_written_out(kernel, block, monkeyp
     weights = np.array([[np.sum(draw == name) for name in present] for draw in draws])
     expected = [materialised(x, y, groups, draw, kernel) for draw in draws]
     np.testing.assert_allclose(rsa_weighted(x, y, groups, weights, kernel=kernel), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", ["cosine", "correlation", "dot"])
+@pytest.mark.parametrize("shift", [0, 20])  # 20: all cosines close to 1
+def test_resampled_rsa_has_weighted_rsas_value_and_slope(kernel, shift):
+    rng = np.random.default_rng(5)
+    x, y = related(120, 9, 6, shift=shift)
+    groups = rng.integers(20, size=120)
+    direction = rng.standard_normal((8, len(np.unique(groups))))
+
+    def at(function, step):
+        return function(x, y, groups, 1 + step * direction, kernel=kernel)
+
+    np.testing.assert_allclose(at(rsa_resampled, 0), rsa(x, y, kernel=kernel), atol=1e-9)
+    slope = (at(rsa_weighted, 1e-4) - at(rsa_weighted, -1e-4)) / 2e-4
+    assert np.abs(slope).max() > 1e-3
+    ours = (at(rsa_resampled, 1e-4) - at(rsa_resampled, -1e-4)) / 2e-4
+    np.testing.assert_allclose(ours, slope, rtol=1e-4, atol=1e-7)
+
+
+def test_resampled_rsa_spreads_as_weighted_rsa_does():
+    rng = np.random.default_rng(6)
+    centres = rng.standard_normal((150, 30))
+    groups = np.repeat(np.arange(150), rng.integers(1, 12, 150))
+    x = centres[groups] + rng.standard_normal((len(groups), 30)) + 1
+    y = x + rng.gamma(1, 1, 150)[groups, None] * rng.standard_normal((len(groups), 30))
+    weights = rng.multinomial(150, np.full(150, 1 / 150), size=400)
+    fast, full = (f(x, y, groups, weights) for f in (rsa_resampled, rsa_weighted))
+    assert np.corrcoef(fast, full)[0, 1] > 0.97
+    assert fast.std() == pytest.approx(full.std(), rel=0.05)
+    np.testing.assert_allclose(
+        np.quantile(fast, [0.025, 0.975]), np.quantile(full, [0.025, 0.975]), atol=0.004
+    )
+    with pytest.raises(ValueError, match="'euclidean' is a distance"):
+        rsa_resampled(x, y, groups, weights, kernel="euclidean")
 
 
 @settings(max_examples=20, deadline=None)
