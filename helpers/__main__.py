@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(run=_data)
 
     pretrain = commands.add_parser("pretrain", help="pre-train a BERT from raw text, resumably")
-    pretrain.add_argument("corpus", help="folder of .txt or .txt.xz files, a paragraph a line, or a Hub data set")
+    pretrain.add_argument(
+        "corpus", help="folder of .txt or .txt.xz files, a paragraph a line, or a Hub data set"
+    )
     pretrain.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
     pretrain.add_argument("--heldout", default="heldout*", help="which of the files to hold out (pattern)")
     pretrain.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -115,7 +117,9 @@ def _data(options) -> int:
     for row in corpora.describe(options.names or None):
         size = f"{row['bytes'] / 1e6:.1f} MB" if row["bytes"] else "size not known"
         print(f"{row['name']:<14} {row['what']}")
-        print(f"{'':<14} {row['licence']}; {_state(row['present'], 'fetched', 'not fetched', 'not kept here')}")
+        print(
+            f"{'':<14} {row['licence']}; {_state(row['present'], 'fetched', 'not fetched', 'not kept here')}"
+        )
         print(f"{'':<14} from {row['source']}, {size}; splits {', '.join(row['splits'])}")
         for file in row["files"]:
             print(f"{'':<14} {file['file']}  SHA-256 {file['sha256'] or 'recorded at the first download'}")

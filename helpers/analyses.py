@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import corpora, encoders, results, similarity, statistics
+from helpers.corpora import baselines
 from helpers.corpora.records import Record
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.training import FineTuned, finetune
@@ -66,7 +67,9 @@ def fine_tuned(settings: Profile, model: str, seed: int, report: Callable = say_
     )
 
 
-def headline(records: Sequence[Record], predictions: Sequence[dict], settings: Profile) -> statistics.Estimate:
+def headline(
+    records: Sequence[Record], predictions: Sequence[dict], settings: Profile
+) -> statistics.Estimate:
     """A task's headline score with its interval by bootstrap over sentences, premises or contexts.
 
     ``predictions`` are rows of :meth:`FineTuned.predictions`. What shares a sentence, a premise or a
@@ -77,12 +80,12 @@ def headline(records: Sequence[Record], predictions: Sequence[dict], settings: P
         source = getattr(record, "premise", None) or getattr(record, "context", None) or record.id
         number = numbers.setdefault(source, len(numbers))
         # Words of a sentence one by one: right or wrong; pairs and questions have a total of 1.
-        words = [1.0] * row["correct"] + [0.0] * (row["total"] - row["correct"]) if row["total"] != 1 else None
+        words = (
+            [1.0] * row["correct"] + [0.0] * (row["total"] - row["correct"]) if row["total"] != 1 else None
+        )
         values += [row["correct"]] if words is None else words
         groups += [number] * (1 if words is None else len(words))
-    return statistics.bootstrap_mean(
-        values, groups, n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED
-    )
+    return statistics.bootstrap_mean(values, groups, n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED)
 
 
 def fine_tuning(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
@@ -105,6 +108,26 @@ def fine_tuning(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
                 rows += [common | dict(metric=m, inputs=name, value=v) for m, v in scores.items()]
     frame = results.table(rows)
     results.save("finetuning", frame, settings, seconds=round(time.time() - began, 1))
+    return frame
+
+
+def corpus_baselines(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+    """What the NLI and QA corpora give away (analysis ``corpus_baselines``).
+
+    Scores of predictors that are denied what the task is about: the commonest label, the hypothesis
+    without its premise, the context without its question (:mod:`helpers.corpora.baselines`); trained and
+    judged on the same records as the tuned models. ``inputs`` is the baseline's name.
+    """
+    rows = []
+    for model, score in (("NLI", baselines.nli), ("QA", baselines.qa)):
+        report(f"baselines of {settings.task(model).corpus}")
+        train, judged = (task_records(settings, model, part) for part in ("train", "eval"))
+        for name, scores in score(train, judged).items():
+            common = dict(analysis="corpus_baselines", model=model, task=settings.task(model).corpus)
+            common |= dict(inputs=name, n=len(judged))
+            rows += [common | dict(metric=metric, value=value) for metric, value in scores.items()]
+    frame = results.table(rows)
+    results.save("corpus_baselines", frame, settings)
     return frame
 
 
@@ -142,7 +165,9 @@ def rsa_of(settings: Profile, model: str, report: Callable = say_nothing) -> pd.
     compared = compare_layers(tuned, read(encoders.load(settings.encoder)), settings.n_bootstrap, report)
     return results.table(
         [
-            dict(analysis="rsa", model=model, task=settings.task(model).corpus, inputs=settings.text, seed=seed)
+            dict(
+                analysis="rsa", model=model, task=settings.task(model).corpus, inputs=settings.text, seed=seed
+            )
             | dict(n=settings.n_tokens)
             | line
             for line in compared.to_dict("records")
@@ -215,7 +240,11 @@ def compare_layers(
 
 # -- everything ------------------------------------------------------------------------------------
 
-ANALYSES: dict[str, Callable] = {"finetuning": fine_tuning, "rsa": rsa_to_base}
+ANALYSES: dict[str, Callable] = {
+    "finetuning": fine_tuning,
+    "corpus_baselines": corpus_baselines,
+    "rsa": rsa_to_base,
+}
 
 
 def run_all(settings: Profile, *, record: bool = False, report: Callable = print) -> None:

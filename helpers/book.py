@@ -76,7 +76,9 @@ def build(
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
     for number, name in enumerate(chosen):
         left = sum(expected[n] for n in chosen[number:])
-        report(f"[{number + 1}/{len(chosen)}] {name.stem}" + (f"  (about {_clock(left)} left)" if left else ""))
+        report(
+            f"[{number + 1}/{len(chosen)}] {name.stem}" + (f"  (about {_clock(left)} left)" if left else "")
+        )
         runs.append(_run(root / name, stage / name, parameters))
         if runs[-1].error:
             report(f"  FAILED: {runs[-1].error.splitlines()[-1]}")
@@ -181,7 +183,9 @@ def _build_pages(root: Path, stage: Path, output: Path) -> str:
     for name in SOURCES:
         source = root / name
         if source.is_dir():
-            shutil.copytree(source, stage / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("recorded"))
+            shutil.copytree(
+                source, stage / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("recorded")
+            )
         else:
             shutil.copy(source, stage / name)
     config = yaml.safe_load((stage / "_config.yml").read_text(encoding="utf-8"))
@@ -196,7 +200,10 @@ def _build_pages(root: Path, stage: Path, output: Path) -> str:
     if done.returncode == 0:
         return ""
     lines = [x for x in (done.stdout + done.stderr).splitlines() if "WARNING" in x or "ERROR" in x]
-    return "\n".join(lines[:20] or (done.stdout + done.stderr).splitlines()[-20:]) + f"\n(log: {output / 'book.log'})"
+    return (
+        "\n".join(lines[:20] or (done.stdout + done.stderr).splitlines()[-20:])
+        + f"\n(log: {output / 'book.log'})"
+    )
 
 
 def _clock(seconds: float) -> str:

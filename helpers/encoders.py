@@ -565,9 +565,7 @@ def extract(
         "pool": pool,
         "rows": None if rows is None else store.digest(rows.tolist()),
     }
-    folder = cache.get(
-        "activations", spec, lambda into: _write(encoder, records, pool, rows, into, progress)
-    )
+    folder = cache.get("activations", spec, lambda into: _write(encoder, records, pool, rows, into, progress))
     shape = json.loads((folder / "shape.json").read_text())
     return Activations(folder, tuple(encoder.layers), shape["n_rows"], shape["width"])
 

@@ -35,7 +35,9 @@ def use_style() -> None:
     plt.style.use(STYLE)
 
 
-def layer_curves(frame: pd.DataFrame, ax: Axes | None = None, *, dashed: bool = False, label: str = "{}") -> Axes:
+def layer_curves(
+    frame: pd.DataFrame, ax: Axes | None = None, *, dashed: bool = False, label: str = "{}"
+) -> Axes:
     """A line a model over the layers, with its interval as a band.
 
     ``frame`` has the columns ``model, layer, value`` and, for bands, ``ci_low, ci_high``; one metric and one
@@ -77,7 +79,12 @@ def band(frame: pd.DataFrame, ax: Axes, *, label: str, colour="0.35") -> Axes:
     layers = rows["layer"].to_numpy(dtype=float)
     ax.plot(layers, rows["value"], color=colour, linestyle=":", label=label)
     ax.fill_between(
-        layers, rows["ci_low"].astype(float), rows["ci_high"].astype(float), color=colour, alpha=0.12, linewidth=0
+        layers,
+        rows["ci_low"].astype(float),
+        rows["ci_high"].astype(float),
+        color=colour,
+        alpha=0.12,
+        linewidth=0,
     )
     return ax
 
@@ -108,7 +115,9 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def training_curves(frame: pd.DataFrame, ax: Axes | None = None, *, x: str = "tokens", y: str = "loss") -> Axes:
+def training_curves(
+    frame: pd.DataFrame, ax: Axes | None = None, *, x: str = "tokens", y: str = "loss"
+) -> Axes:
     """Loss over training: a line for each value of ``series``, dots where ``held_out`` is true.
 
     ``frame`` has the columns named by ``x`` and ``y``, ``series`` and ``held_out``.

@@ -144,7 +144,9 @@ def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:
     path = RECORDED / profile / f"{analysis}.csv"
     if not path.exists():
         there = sorted(f"{p.parent.name}/{p.stem}" for p in RECORDED.glob("*/*.csv"))
-        raise FileNotFoundError(f"no recorded run {profile}/{analysis}; there are: {', '.join(there) or 'none'}")
+        raise FileNotFoundError(
+            f"no recorded run {profile}/{analysis}; there are: {', '.join(there) or 'none'}"
+        )
     return read(path), read_provenance(path.parent).get(analysis, {})
 
 

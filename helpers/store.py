@@ -101,8 +101,7 @@ class Store:
             "kind": kind,
             "spec": spec,
             "files": {
-                str(p.relative_to(work)): {"bytes": p.stat().st_size, "sha256": sha256(p)}
-                for p in files
+                str(p.relative_to(work)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files
             },
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(time.time() - start, 1),
@@ -118,7 +117,9 @@ class Store:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             files = manifest["files"]
         except (OSError, ValueError, KeyError) as error:
-            raise DamagedArtifact(f"{folder / MANIFEST}: no readable manifest ({error}); {_mend(folder)}")
+            raise DamagedArtifact(
+                f"{folder / MANIFEST}: no readable manifest ({error}); {_mend(folder)}"
+            ) from None
         if folder in self._verified:
             return manifest
         for name, expected in files.items():

@@ -32,7 +32,9 @@ def helpers(*arguments, home):
         (("pretrain", "nowhere", "--out", "x", "--set", "token=5"), "token"),
     ],
 )
-def test_mistakes_are_one_line_that_says_what_would_be_right(arguments, message, tmp_path, capsys, monkeypatch):
+def test_mistakes_are_one_line_that_says_what_would_be_right(
+    arguments, message, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
     assert command_line.main(list(arguments)) == 2
     error = capsys.readouterr().err
@@ -49,7 +51,14 @@ def test_the_command_is_there_and_says_what_it_does(tmp_path):
 
 def test_data_lists_sizes_licences_and_checksums(tmp_path):
     shown = helpers("data", home=tmp_path).stdout
-    for text in ("ud-ewt", "uds-nli", "CC BY-SA 4.0", "81.7 MB", "f93dd0e893d4e726ce71da12e8793170", "not fetched"):
+    for text in (
+        "ud-ewt",
+        "uds-nli",
+        "CC BY-SA 4.0",
+        "81.7 MB",
+        "f93dd0e893d4e726ce71da12e8793170",
+        "not fetched",
+    ):
         assert text in shown
 
 

@@ -51,7 +51,13 @@ def test_the_paper_profile_has_the_hyperparameters_the_paper_prints():
     dep = profiles.PROFILES["paper"].task("Dep").recipe
     assert (dep.learning_rate, dep.epochs, dep.warmup) == (3e-5, 20, 0.1)
     qa = profiles.PROFILES["paper"].task("QA").recipe
-    assert (qa.learning_rate, qa.batch_size, qa.epochs, qa.max_length, qa.doc_stride) == (3e-5, 12, 2, 384, 128)
+    assert (qa.learning_rate, qa.batch_size, qa.epochs, qa.max_length, qa.doc_stride) == (
+        3e-5,
+        12,
+        2,
+        384,
+        128,
+    )
 
 
 def test_profiles_cannot_be_changed_in_place():
