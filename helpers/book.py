@@ -81,7 +81,7 @@ def build(
         )
         runs.append(_run(root / name, stage / name, parameters))
         if runs[-1].error:
-            report(f"  FAILED: {runs[-1].error.splitlines()[-1]}")
+            report(f"  FAILED: {runs[-1].error}")
     failed = [run for run in runs if run.error]
     if only is None:
         report("building the pages")
@@ -141,10 +141,16 @@ def _run(template: Path, target: Path, parameters: dict) -> Run:
     try:
         folder = artifacts.get("notebook", spec, execute)
     except Exception as error:
+        cell = getattr(error, "cell_index", None)  # papermill's own message is the whole traceback
+        told = (
+            f"cell {cell}: {error.ename}: {error.evalue}"
+            if cell is not None
+            else f"{type(error).__name__}: {error}"
+        )
         unfinished = artifacts.path("notebook", spec).with_suffix(".partial") / template.name
         if unfinished.is_file():
             shutil.copy(unfinished, target)
-        return Run(template.stem, took, f"{type(error).__name__}: {error}")
+        return Run(template.stem, took, told)
     shutil.copy(folder / template.name, target)
     return Run(template.stem, took)
 

@@ -98,8 +98,9 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = ax or plt.gca()
     labels = list(dict.fromkeys(frame["label"]))
     kinds = list(dict.fromkeys(frame["kind"]))
-    markers = ["o", "D", "x", "v", "s"]
+    markers = ["o", "x", "+", "v", "^", "D"]
     for number, kind in enumerate(kinds):
+        number %= len(markers)
         rows = frame[frame["kind"] == kind]
         y = np.array([labels.index(name) for name in rows["label"]], dtype=float)
         value = rows["value"].to_numpy(dtype=float)
@@ -111,7 +112,7 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
     ax.set_xlabel("score (fraction of 1)")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(kinds))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     return ax
 
 
