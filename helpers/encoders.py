@@ -20,7 +20,7 @@ from helpers.corpora.records import Pair, Passage, Question, Sentence
 ASSETS = Path(__file__).parent / "assets"
 SCHEMA = 1  # raise when stored activations change form
 POOLS = ("mean", "first", "pieces")
-CHUNK_BYTES = 96 * 2**20  # hidden states held at once
+CHUNK_BYTES = 256 * 2**20  # hidden states held at once
 BATCH_PIECES = 4096
 
 Segment = str | tuple[str, ...]
@@ -407,7 +407,7 @@ def _layer_list(encoder: Encoder, layers) -> list[int]:
 
 
 def _chunks(encoder: Encoder, records: Iterable, layers: list[int], pool: str):
-    """Stream (row counts of the records, word number of each row, states (n_rows, n_layers, d)).
+    """Stream (row counts of the records, word number of each row, states (n_layers, n_rows, d)).
 
     Chunks hold about ``CHUNK_BYTES`` of states, whatever the corpus; batches within a chunk are sorted
     by length, so little is padded.
@@ -430,37 +430,51 @@ def _chunks(encoder: Encoder, records: Iterable, layers: list[int], pool: str):
 
 
 def _forward(encoder: Encoder, windows: list[_Window], n_rows: int, layers: list[int]) -> torch.Tensor:
-    """Mean states of the rows, (n_rows, n_layers, d) float16 on the CPU."""
+    """Mean states of the rows, (n_layers, n_rows, d) float16 on the CPU."""
     device = encoder.device
-    out = torch.empty((n_rows, len(layers), encoder.width), dtype=torch.float16)
+    out = torch.empty((len(layers), n_rows, encoder.width), dtype=torch.float16)
     pieces = torch.bincount(torch.tensor([r for w in windows for r in w.rows]), minlength=n_rows)
-    sums: dict[int, tuple[torch.Tensor, int]] = {}  # words cut by a window's edge, summed until complete
+    # Words cut by a window's edge are summed here until all their pieces have been seen.
+    sums: dict[tuple[int, int], tuple[torch.Tensor, int]] = {}
     autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=encoder.precision == "bf16")
     with torch.no_grad(), autocast:
         for batch in _batches(windows):
-            states = _run(encoder, batch, layers)  # (n_layers, n_positions, d), float32
-            rows = torch.tensor([r for w in batch for r in w.rows])
-            unique, inverse = torch.unique(rows, return_inverse=True)
-            if len(unique) == len(rows):
-                means = torch.empty_like(states)
-                means[:, inverse.to(device)] = states
-            else:
-                means = torch.zeros((len(layers), len(unique), encoder.width), device=device)
-                means.index_add_(1, inverse.to(device), states)
-            found = torch.bincount(inverse, minlength=len(unique))
-            whole = found == pieces[unique]
-            values = (means / found.to(device)[:, None]).transpose(0, 1)
-            out[unique[whole]] = values[whole.to(device)].half().cpu()
-            for i in torch.nonzero(~whole).flatten().tolist():
-                row = int(unique[i])
-                total, n = sums.get(row, (0.0, 0))
-                total, n = total + means[:, i], n + int(found[i])
-                sums[row] = (total, n)
-                if n == pieces[row]:
-                    out[row] = (total / n).half().cpu()
-    if not torch.isfinite(out).all():
-        raise FloatingPointError(f"{encoder.name}: hidden states beyond half precision's range")
+            rows, inverse = torch.unique(
+                torch.tensor([r for w in batch for r in w.rows]), return_inverse=True
+            )
+            found = torch.bincount(inverse, minlength=len(rows))
+            whole = found == pieces[rows]
+            split = torch.nonzero(~whole).flatten()
+            # One layer at a time: the states of all at once would be read and written several times over.
+            for number, states in enumerate(_run(encoder, batch, layers)):
+                if len(rows) == len(inverse):
+                    means = torch.empty_like(states)
+                    means[inverse.to(device)] = states
+                else:
+                    means = torch.zeros((len(rows), encoder.width), device=device)
+                    means.index_add_(0, inverse.to(device), states.float())
+                    means /= found.to(device)[:, None]
+                out[number].index_copy_(0, rows, means.half().cpu())
+                if len(split):
+                    total = means[split].float() * found[split, None].to(device)
+                    _gather(
+                        sums, out[number], number, rows[split].tolist(), total, found[split].tolist(), pieces
+                    )
+    for layer in out:
+        if not torch.isfinite(layer.sum(dtype=torch.float32)):
+            raise FloatingPointError(f"{encoder.name}: hidden states beyond half precision's range")
     return out
+
+
+def _gather(sums: dict, out: torch.Tensor, layer: int, rows: list, totals, counts: list, pieces) -> None:
+    """Add parts of words that a window's edge cut, and write the mean where the last part has come."""
+    for row, total, count in zip(rows, totals, counts, strict=True):
+        before, seen = sums.pop((layer, row), (0.0, 0))
+        total, seen = before + total, seen + count
+        if seen == pieces[row]:
+            out[row] = (total / seen).half().cpu()
+        else:
+            sums[layer, row] = (total, seen)
 
 
 def _batches(windows: list[_Window]) -> Iterator[list[_Window]]:
@@ -471,8 +485,8 @@ def _batches(windows: list[_Window]) -> Iterator[list[_Window]]:
         ordered = ordered[size:]
 
 
-def _run(encoder: Encoder, batch: list[_Window], layers: list[int]) -> torch.Tensor:
-    """States of the wanted positions of a batch, one after another: (n_layers, n_positions, d)."""
+def _run(encoder: Encoder, batch: list[_Window], layers: list[int]) -> Iterator[torch.Tensor]:
+    """States of the wanted positions of a batch, layer by layer: (n_positions, d) each."""
     length = max(len(w.ids) for w in batch)
     ids = torch.full((len(batch), length), encoder.tokenizer.pad_token_id or 0)
     types = torch.zeros_like(ids)
@@ -481,14 +495,16 @@ def _run(encoder: Encoder, batch: list[_Window], layers: list[int]) -> torch.Ten
         n = len(window.ids)
         ids[i, :n], types[i, :n], mask[i, :n] = torch.tensor(window.ids), torch.tensor(window.types), 1
     flat = torch.tensor([i * length + p for i, w in enumerate(batch) for p in w.positions])
-    inputs = {"input_ids": ids, "attention_mask": mask}
+    inputs = {"input_ids": ids}
+    if not mask.all():  # attention is faster without one
+        inputs["attention_mask"] = mask
     if getattr(encoder.model.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = types
     device = encoder.device
     output = encoder.model(**{k: v.to(device) for k, v in inputs.items()}, output_hidden_states=True)
     flat = flat.to(device)
-    states = [output.hidden_states[layer + 1].reshape(-1, encoder.width)[flat] for layer in layers]
-    return torch.stack([s.float() for s in states])
+    for layer in layers:
+        yield output.hidden_states[layer + 1].reshape(-1, encoder.width)[flat]
 
 
 def hidden_states(
@@ -503,7 +519,7 @@ def hidden_states(
     """
     _check_pool(pool)
     for counts, _, states in _chunks(encoder, sentences, _layer_list(encoder, layers), pool):
-        yield from (part.numpy() for part in torch.split(states, counts))
+        yield from (part.transpose(0, 1).numpy() for part in torch.split(states, counts, dim=1))
 
 
 @dataclass(frozen=True)
@@ -578,16 +594,14 @@ def _write(encoder: Encoder, records, pool: str, rows, folder: Path, progress) -
         files = [stack.enter_context(open(folder / _layer_file(layer), "wb")) for layer in layers]
         for counts, words, states in _chunks(encoder, records, layers, pool):
             numbers = np.repeat(np.arange(done_records, done_records + len(counts)), counts)
-            words = np.array(words)
+            words, n_rows = np.array(words), len(words)
             done_records += len(counts)
             if rows is not None:
                 inside = rows[(rows >= done_rows) & (rows < done_rows + len(words))] - done_rows
-                numbers, words, kept = numbers[inside], words[inside], states[torch.from_numpy(inside)]
-            else:
-                kept = states
-            done_rows += len(states)
-            for i, file in enumerate(files):
-                kept[:, i].contiguous().numpy().tofile(file)
+                numbers, words, states = numbers[inside], words[inside], states[:, torch.from_numpy(inside)]
+            done_rows += n_rows
+            for layer, file in zip(states, files, strict=True):
+                layer.contiguous().numpy().tofile(file)
             record_of.append(numbers)
             word_of.append(words)
             if progress:

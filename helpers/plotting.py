@@ -109,7 +109,7 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.errorbar(value, y, xerr=spread, fmt="none", color=_COLOURS[number], capsize=3)
         ax.plot(value, y, linestyle="", marker=markers[number], color=_COLOURS[number], label=kind)
     ax.set_yticks(range(len(labels)), labels)
-    ax.invert_yaxis()
+    ax.set_ylim(len(labels) - 0.6, -0.4)
     ax.set_xlim(0, 1)
     ax.set_xlabel("score (fraction of 1)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)

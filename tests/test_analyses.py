@@ -1,0 +1,72 @@
+"""Analyses: sampling, headline intervals, and comparisons whose outcome is known beforehand."""
+
+import numpy as np
+import pytest
+
+from helpers import analyses, encoders, profiles, statistics
+from helpers.corpora.records import Pair, Passage, Sentence
+from helpers.store import Store
+
+SETTINGS = profiles.settings("smoke")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_sampled_rows_are_distinct_uniform_and_the_seeds():
+    counts = np.array([5, 0, 20, 15])
+    rows = analyses.sample_rows(counts, 10, seed=3)
+    assert len(set(rows)) == 10 and (np.diff(rows) > 0).all() and rows.max() < 40
+    np.testing.assert_array_equal(rows, analyses.sample_rows(counts, 10, seed=3))
+    drawn = np.concatenate([analyses.sample_rows(counts, 10, seed=s) for s in range(2000)])
+    share = np.bincount(drawn, minlength=40) / 2000
+    assert np.abs(share - 0.25).max() < 0.05
+    with pytest.raises(ValueError, match="41 tokens asked for, the 4 sentences have 40"):
+        analyses.sample_rows(counts, 41, seed=0)
+
+
+def test_headline_of_trees_counts_words_and_resamples_sentences():
+    sentences = [Sentence(str(i), ("w",) * n) for i, n in enumerate((4, 6, 10))]
+    rows = [dict(correct=c, total=n) for c, n in ((4, 4), (3, 6), (5, 10))]
+    found = analyses.headline(sentences, rows, SETTINGS)
+    assert found.value == pytest.approx(12 / 20)
+    # Any resample is a ratio of whole sentences' counts, so it lies between the worst and the best.
+    assert 0.5 <= found.ci_low < found.ci_high <= 1.0
+
+
+def test_headline_resamples_pairs_of_one_premise_together():
+    pairs = [Pair(str(i), f"premise {i // 4}", str(i), "x") for i in range(40)]
+    rows = [dict(correct=int(i // 4 % 2), total=1) for i in range(40)]  # all right or all wrong together
+    found = analyses.headline(pairs, rows, profiles.settings("smoke", n_bootstrap=500))
+    each = statistics.bootstrap_mean([r["correct"] for r in rows], range(40), n_resamples=500, seed=0)
+    assert found.value == 0.5
+    assert found.ci_high - found.ci_low > 1.5 * (each.ci_high - each.ci_low)
+
+
+def test_an_encoder_is_like_itself_and_unlike_a_random_one(home):
+    rng = np.random.default_rng(0)
+    words = "cat dog sun sea house tree bird road stone river".split()
+    records = [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+    tiny = encoders.load("tiny", device="cpu")
+    other = encoders.load("tiny", random_init=7, device="cpu")
+    mine, theirs = (encoders.extract(e, records, Store()) for e in (tiny, other))
+    same = analyses.compare_layers(mine, mine, 20)
+    assert len(same) == 5 * 3 and set(same["metric"]) == set(analyses.VARIANTS.values())
+    np.testing.assert_allclose(same[["value", "ci_low", "ci_high"]], 1, atol=1e-9)
+    unlike = analyses.compare_layers(mine, theirs, 20)
+    raw = unlike[unlike["metric"] == "rsa_pearson"]
+    assert (raw["value"] < 0.98).all()
+
+
+def test_comparisons_are_kept_and_not_repeated(home, monkeypatch):
+    tiny = encoders.load("tiny", device="cpu")
+    states = encoders.extract(
+        tiny, [Passage("a", "the cat sat on the mat ."), Passage("b", "a dog ran .")], Store()
+    )
+    first = analyses.compare_layers(states, states, 10)
+    monkeypatch.setattr(statistics, "rsa_bootstrap", None)
+    again = analyses.compare_layers(states, states, 10)
+    assert first.equals(again)

@@ -1,0 +1,62 @@
+"""Figures show the numbers they are given."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+from helpers import plotting
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    plotting.use_style()
+    yield
+    plt.close("all")
+
+
+def curves():
+    rows = [(m, k, v, v - 0.1, v + 0.1) for m, v in (("Dep", 0.5), ("QA", 0.7)) for k in (2, 0, 1)]
+    frame = pd.DataFrame(rows, columns=["model", "layer", "value", "ci_low", "ci_high"])
+    return frame.assign(metric="rsa_pearson").astype({"layer": "Int64"})
+
+
+def test_a_line_and_a_band_for_each_model_in_the_layers_order():
+    ax = plotting.layer_curves(curves())
+    assert [line.get_label() for line in ax.lines] == ["Dep", "QA"]
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0, 1, 2])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), 0.7)
+    assert len(ax.collections) == 2 and ax.get_ylabel() == "RSA to Base (Pearson)"
+    colours = {line.get_color() for line in ax.lines}
+    markers = {line.get_marker() for line in ax.lines}
+    assert len(colours) == len(markers) == 2  # told apart without colour too
+
+
+def test_the_papers_curves_are_dashed_and_have_no_band():
+    ax = plotting.layer_curves(curves().drop(columns=["ci_low", "ci_high"]), dashed=True, label="{} (paper)")
+    assert not ax.collections and ax.lines[0].get_label() == "Dep (paper)"
+    assert ax.lines[0].get_linestyle() != "-" and ax.lines[0].get_markerfacecolor() == "none"
+
+
+def test_scores_are_dots_on_the_line_of_their_label():
+    frame = pd.DataFrame(
+        dict(label=["a", "b", "a"], kind=["ours", "ours", "paper"], value=[0.2, 0.4, 0.9])
+        | dict(ci_low=[0.1, 0.3, np.nan], ci_high=[0.3, 0.5, np.nan])
+    )
+    ax = plotting.scores(frame)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    dots = {line.get_label(): line for line in ax.lines if line.get_label() in ("ours", "paper")}
+    np.testing.assert_allclose(dots["ours"].get_xdata(), [0.2, 0.4])
+    np.testing.assert_allclose(dots["paper"].get_ydata(), [0])
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first label on top
+
+
+def test_every_model_of_the_results_has_its_own_colour_and_marker():
+    from helpers.profiles import MODELS
+
+    assert set(MODELS) <= set(plotting.MODELS)
+    markers = [marker for _, marker in plotting.MODELS.values()]
+    assert len(set(markers)) == len(markers)
