@@ -2,15 +2,30 @@
 
 The recipe is that of Devlin et al. (2019) at a small size. Text is encoded once into flat arrays on
 disk; batch ``t`` is a pure function of (seed, t), so a run resumed from a checkpoint sees exactly the
-data it would have seen.
+data it would have seen. :func:`run` is what ``python -m helpers pretrain`` calls.
+
+On a GPU, for a billion tokens a seed (steps of 65,536 tokens, so that the device has something to do; a
+batch 16 times the default's bears a larger rate)::
+
+    python -m helpers pretrain CORPUS --out pretraining/seed0 --device cuda \\
+        --set seed=0 --set tokens=1e9 --set batch_tokens=65536 --set learning_rate=1e-3
+
+Run the same line again after an interruption: it goes on from ``checkpoint.pt``. Before a long run,
+``--set tokens=2e7`` into another folder shows speed and share of the chip's peak within a minute. This
+module needs torch, transformers, tokenizers, safetensors and numpy; the encoded corpus lies in the
+store (``artifacts/encoded-text``, two bytes a wordpiece) and may be copied to a machine without the text
+by copying ``artifacts/``, as long as the text files are there too to be recognised by their hashes.
 """
 
 import dataclasses
 import json
 import lzma
 import math
+import os
+import platform
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +37,9 @@ from helpers import store
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SCHEMA = 1  # raise when the encoded corpus changes form
-IGNORED = -100
+_BLOCK = re.compile(r"(bert\.encoder\.layer\.)(\d+)(\..+)")
+HELDOUT_EVERY = 200  # of a data set without held-out files, one document in so many is held out
+_TITLE = re.compile(r" ?= [^=].* = ?$")  # an article's title in WikiText
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,24 @@ class Recipe:
         return self.learning_rate * min(1.0, up, down)
 
 
+def demonstration(steps: int, seed: int = 0) -> Recipe:
+    """A recipe to watch: a model of two blocks on 1,024 wordpieces a step, some minutes for 1,000 steps."""
+    return Recipe(
+        seed=seed,
+        tokens=steps * 1024,
+        vocabulary=4000,
+        layers=2,
+        hidden=128,
+        heads=2,
+        intermediate=512,
+        positions=128,
+        long_share=0.0,
+        batch_tokens=1024,
+        learning_rate=2e-3,
+        warmup=0.05,
+    )
+
+
 # -- text ----------------------------------------------------------------------------------------
 
 
@@ -90,7 +125,8 @@ def documents(files: list[Path]) -> Iterator[list[str]]:
         opened = lzma.open(path, "rb") if path.suffix == ".xz" else open(path, "rb")
         try:
             with opened as file:
-                for number, raw in enumerate(file, 1):
+                for raw in file:
+                    number += 1
                     line = raw.decode("utf-8").strip()
                     if line:
                         paragraphs.append(line)
@@ -105,14 +141,45 @@ def documents(files: list[Path]) -> Iterator[list[str]]:
             yield paragraphs
 
 
-def hub_documents(name: str, split: str = "train", **options) -> Iterator[list[str]]:
-    """Documents of a Hugging Face text data set: each row's ``text``, split at line ends."""
+def hub_documents(name: str, config: str | None = None, split: str = "train") -> Iterator[list[str]]:
+    """Documents of a Hugging Face text data set (a Hub id or a local folder of its files).
+
+    A row of several lines is a document, its lines the paragraphs. Rows of one line are taken for the
+    paragraphs of a running text, in documents of at most 1,000 that also end where a title in WikiText's
+    convention (`` = Title = ``) begins another. Raises ValueError if the rows have no ``text``.
+    """
     import datasets
 
-    for row in datasets.load_dataset(name, split=split, streaming=True, **options):
+    running: list[str] = []
+    for row in datasets.load_dataset(name, config, split=split, streaming=True):
+        if not isinstance(row.get("text"), str):
+            raise ValueError(f"data set {name}: its rows have no text column, but {', '.join(row)}")
         paragraphs = [line.strip() for line in row["text"].splitlines() if line.strip()]
-        if paragraphs:
+        if running and (len(paragraphs) > 1 or len(running) == 1000 or _TITLE.match(row["text"].rstrip())):
+            yield running
+            running = []
+        if len(paragraphs) > 1:
             yield paragraphs
+        else:
+            running += paragraphs
+    if running:
+        yield running
+
+
+def write_split(texts: Iterable[list[str]], folder: Path, every: int = HELDOUT_EVERY) -> None:
+    """Write documents into ``folder`` as ``train.txt`` and, one in ``every``, ``heldout.txt``.
+
+    Raises ValueError for fewer than two documents.
+    """
+    number = 0
+    with (
+        open(folder / "train.txt", "w", encoding="utf-8") as train,
+        open(folder / "heldout.txt", "w", encoding="utf-8") as heldout,
+    ):
+        for number, paragraphs in enumerate(texts, 1):
+            (train if number % every != 1 else heldout).write("\n".join(paragraphs) + "\n\n")
+    if number < 2:
+        raise ValueError(f"{number} document; at least two are needed, one of them to be held out")
 
 
 def train_tokenizer(files: list[Path], size: int):
@@ -121,9 +188,7 @@ def train_tokenizer(files: list[Path], size: int):
 
     trained = BertWordPieceTokenizer(lowercase=True)
     lines = (line for document in documents(files) for line in document)
-    trained.train_from_iterator(
-        lines, vocab_size=size, special_tokens=list(SPECIAL), show_progress=False
-    )
+    trained.train_from_iterator(lines, vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
     return _as_bert_tokenizer(trained.get_vocab())
 
 
@@ -145,32 +210,35 @@ class EncodedCorpus:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.tokens = np.load(folder / "tokens.npy", mmap_mode="r")
-        self.units = np.load(folder / "units.npy", mmap_mode="r")
+        # As plain arrays: slices of np.memmap are several times slower to make.
+        self.tokens = np.asarray(np.load(folder / "tokens.npy", mmap_mode="r"))
+        self.units = np.asarray(np.load(folder / "units.npy", mmap_mode="r"))
         self.starts = np.load(folder / "starts.npy")
 
     @property
     def n_documents(self) -> int:
         return len(self.starts) - 1
 
-    def windows(self, length: int) -> np.ndarray:
-        """(n_windows, 2): consecutive stretches of ``length`` tokens within documents.
+    def windows(self, length: int, shift: int = 0) -> np.ndarray:
+        """(n_windows, 2): begin and end of stretches of ``length`` tokens within documents.
 
-        Each begins where a sentence does, so neighbours may overlap; the last of a document reaches
-        back to fill its length. Only documents shorter than ``length`` give shorter windows.
+        A document is cut into windows one after another, the last reaching back to fill its length; then
+        each but the last is moved back to where its sentence begins, if that is within half a window, so
+        neighbours may overlap or leave out part of a sentence. ``shift`` moves all cuts within the
+        documents, so that other parts are left out; number and order stay. Only documents shorter than
+        ``length`` give shorter windows.
         """
-        pieces = []
-        for start, stop in zip(self.starts[:-1], self.starts[1:], strict=True):
-            nominal = np.arange(start, max(start + 1, stop - length + 1), length)
-            if stop - start > length and nominal[-1] + length < stop:
-                nominal = np.append(nominal, stop - length)
-            pieces.append(np.stack([nominal, np.minimum(nominal + length, stop)], axis=1))
-        windows = np.concatenate(pieces)
-        snapped = self.units[np.searchsorted(self.units, windows[:, 0], side="right") - 1]
-        full = windows[:, 1] - windows[:, 0] == length
-        windows[full, 0] = snapped[full]
-        windows[full, 1] = snapped[full] + length
-        return windows
+        starts, stops = self.starts[:-1], self.starts[1:]
+        counts = np.maximum(1, -((starts - stops) // length))  # rounded up
+        document = np.repeat(np.arange(len(starts)), counts)
+        number = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
+        latest = np.maximum(starts, stops - length)[document]
+        begins = np.clip(starts[document] + number * length + shift, starts[document], latest)
+        snapped = self.units[np.searchsorted(self.units, begins, side="right") - 1]
+        # A document's last window stays where it is, or its end would never be seen.
+        moves = (begins - snapped <= length // 2) & (begins < latest)
+        begins = np.where(moves, snapped, begins)
+        return np.stack([begins, np.minimum(begins + length, stops[document])], axis=1)
 
 
 def encode(files: list[Path], tokenizer, folder: Path) -> None:
@@ -185,6 +253,8 @@ def encode(files: list[Path], tokenizer, folder: Path) -> None:
     def flush(file) -> None:
         nonlocal total
         lines = [line for document in batch for line in document]
+        if not lines:  # the tokenizer takes no empty batch
+            return
         encoded = iter(tokenizer(lines, add_special_tokens=False, verbose=False)["input_ids"])
         for document in batch:
             for _ in document:
@@ -205,24 +275,34 @@ def encode(files: list[Path], tokenizer, folder: Path) -> None:
                 flush(file)
                 size = 0
         flush(file)
+    if not total:
+        raise ValueError(f"no text in {', '.join(str(p) for p in files)}")
     np.save(folder / "tokens.npy", np.memmap(raw, dtype=np.uint16, mode="r"))
     raw.unlink()
     np.save(folder / "units.npy", np.concatenate(units))
     np.save(folder / "starts.npy", np.unique(starts))
 
 
-def prepare(files: list[Path], heldout: list[Path], size: int, cache: store.Store):
-    """Tokenizer and encoded corpora: (tokenizer, training corpus, held-out corpus), from the store."""
+def prepare(files: list[Path], heldout: list[Path], vocabulary: int | str | Path, cache: store.Store):
+    """Tokenizer and encoded corpora: (tokenizer, training corpus, held-out corpus), from the store.
+
+    ``vocabulary`` is the number of pieces of one trained on ``files``, or a folder with a tokenizer.
+    """
     from transformers import BertTokenizerFast
 
-    hashes = {p.name: store.sha256(p) for p in files}
-    vocabulary = cache.get(
-        "vocabulary",
-        {"files": hashes, "size": size, "schema": SCHEMA},
-        lambda folder: train_tokenizer(files, size).save_pretrained(folder),
-    )
+    if isinstance(vocabulary, int):
+        hashes = {p.name: store.sha256(p) for p in files}
+        vocabulary = cache.get(
+            "vocabulary",
+            {"files": hashes, "size": vocabulary, "schema": SCHEMA},
+            lambda folder: train_tokenizer(files, vocabulary).save_pretrained(folder),
+        )
+    if not (Path(vocabulary) / "tokenizer.json").is_file():
+        raise FileNotFoundError(
+            f"{vocabulary}: no tokenizer.json; give a tokenizer's folder or a number of pieces"
+        )
     tokenizer = BertTokenizerFast.from_pretrained(vocabulary)
-    pieces = store.sha256(vocabulary / "tokenizer.json")
+    pieces = store.sha256(Path(vocabulary) / "tokenizer.json")
     corpora = []
     for part in (files, heldout):
         spec = {
@@ -233,6 +313,13 @@ def prepare(files: list[Path], heldout: list[Path], size: int, cache: store.Stor
         folder = cache.get("encoded-text", spec, lambda into, part=part: encode(part, tokenizer, into))
         corpora.append(EncodedCorpus(folder))
     return tokenizer, *corpora
+
+
+def prepare_documents(texts: list[list[str]], vocabulary: int | str | Path, cache: store.Store, every: int):
+    """:func:`prepare` for documents at hand (lists of paragraphs), one in ``every`` of them held out."""
+    spec = {"documents": store.digest(texts), "every": every, "schema": SCHEMA}
+    folder = cache.get("text", spec, lambda into: write_split(texts, into, every))
+    return prepare([folder / "train.txt"], [folder / "heldout.txt"], vocabulary, cache)
 
 
 # -- batches -------------------------------------------------------------------------------------
@@ -251,27 +338,34 @@ class Batches(torch.utils.data.Dataset):
         self.cls, self.sep, self.mask, self.pad = tokenizer.convert_tokens_to_ids(
             ["[CLS]", "[SEP]", "[MASK]", "[PAD]"]
         )
-        self.vocabulary = len(tokenizer)
-        self._windows: dict[int, np.ndarray] = {}
-        self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self.plain = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+        self._epochs: dict[tuple[int, int], np.ndarray] = {}
+        self._counts: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self.recipe.steps
 
     def _window(self, length: int, position: int) -> np.ndarray:
-        """Window number ``position`` of the endless shuffled stream of windows of this length."""
-        if length not in self._windows:
-            self._windows[length] = self.corpus.windows(length - 3)
-        windows = self._windows[length]
-        epoch, index = divmod(position, len(windows))
-        if (length, epoch) not in self._orders:
-            self._orders.clear()
+        """Window number ``position`` of the endless shuffled stream of windows of this length.
+
+        Every epoch after the first cuts the documents elsewhere.
+        """
+        if length not in self._counts:
+            self._counts[length] = len(self.corpus.windows(length - 3))
+        epoch, index = divmod(position, self._counts[length])
+        if (length, epoch) not in self._epochs:
             rng = np.random.default_rng([self.recipe.seed, length, epoch])
-            self._orders[length, epoch] = rng.permutation(len(windows))
-        return windows[self._orders[length, epoch][index]]
+            order = rng.permutation(self._counts[length])
+            shift = int(rng.integers(1 - length // 2, length // 2)) if epoch else 0
+            self._epochs = {(length, epoch): self.corpus.windows(length - 3, shift)[order]}
+        return self._epochs[length, epoch][index]
 
     def _pair(self, rng, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Split a window at a sentence boundary; half the time replace what follows."""
+        """Split a window at a sentence boundary; half the time replace what follows.
+
+        What replaces it begins with a sentence of another document. It is drawn uniformly over tokens, as
+        the windows are: drawn over documents, long ones would be recognised as true continuations.
+        """
         corpus = self.corpus
         first, last = np.searchsorted(corpus.units, [start + 1, stop])
         inner = corpus.units[first:last]
@@ -283,13 +377,16 @@ class Batches(torch.utils.data.Dataset):
         if rng.random() < 0.5:
             return a, b, 0
         home = np.searchsorted(corpus.starts, start, side="right") - 1
-        other = rng.integers(corpus.n_documents - 1) if corpus.n_documents > 1 else home
-        other += other >= home and corpus.n_documents > 1
+        before, after = corpus.starts[home], corpus.starts[home + 1]
+        if corpus.n_documents > 1:
+            place = rng.integers(len(corpus.tokens) - (after - before))
+            place += (after - before) * (place >= before)
+        else:
+            place = rng.integers(len(corpus.tokens))
+        other = np.searchsorted(corpus.starts, place, side="right") - 1
         low, high = corpus.starts[other], corpus.starts[other + 1]
-        latest = max(low, high - len(b))
-        begin = corpus.units[
-            np.searchsorted(corpus.units, rng.integers(low, latest + 1), side="right") - 1
-        ]
+        place = min(place, max(low, high - len(b)))
+        begin = corpus.units[np.searchsorted(corpus.units, place, side="right") - 1]
         return a, corpus.tokens[begin : min(begin + len(b), high)], 1
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
@@ -297,12 +394,18 @@ class Batches(torch.utils.data.Dataset):
         count, length = recipe.batch_shape(step)
         origin = step if step < recipe.short_steps else step - recipe.short_steps
         rng = np.random.default_rng([recipe.seed, 1, step])
+        windows = [self._window(length, origin * count + row) for row in range(count)]
+        return self.assemble(rng, windows, length)
+
+    def assemble(self, rng: np.random.Generator, windows, length: int) -> dict[str, torch.Tensor]:
+        """A batch of ``length`` from windows (begin, end) of the corpus, at most ``length`` - 3 long."""
+        count = len(windows)
         ids = np.full((count, length), self.pad, dtype=np.int64)
         types = np.zeros((count, length), dtype=np.int64)
         attended = np.zeros((count, length), dtype=np.int64)
         is_random = np.zeros(count, dtype=np.int64)
         for row in range(count):
-            a, b, is_random[row] = self._pair(rng, *self._window(length, origin * count + row))
+            a, b, is_random[row] = self._pair(rng, *windows[row])
             n_a, n = len(a) + 2, len(a) + len(b) + 3
             ids[row, 0] = self.cls
             ids[row, 1 : n_a - 1] = a
@@ -318,15 +421,15 @@ class Batches(torch.utils.data.Dataset):
     def _mask(self, rng, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mask in place 80 / 10 / 10 %; returns flat positions and original pieces."""
         chance = rng.random(ids.shape)
-        chance[np.isin(ids, (self.cls, self.sep, self.pad))] = 2.0
-        wanted = max(1, round(self.recipe.masked * ids.shape[1]))
-        picked = np.argpartition(chance, wanted, axis=1)[:, :wanted]
-        flat = (np.arange(len(ids))[:, None] * ids.shape[1] + picked)[
-            np.take_along_axis(chance, picked, axis=1) < 1.0
-        ]
+        special = np.isin(ids, (self.cls, self.sep, self.pad))
+        chance[special] = 2.0
+        wanted = np.maximum(1, np.round(self.recipe.masked * (~special).sum(axis=1))).astype(int)
+        order = np.argsort(chance, axis=1)
+        rows, ranks = np.nonzero(np.arange(ids.shape[1]) < wanted[:, None])
+        flat = np.sort(rows * ids.shape[1] + order[rows, ranks])
         labels = ids.reshape(-1)[flat].copy()
         how = rng.random(len(flat))
-        pieces = rng.integers(len(SPECIAL), self.vocabulary, len(flat))
+        pieces = self.plain[rng.integers(len(self.plain), size=len(flat))]
         ids.reshape(-1)[flat] = np.where(how < 0.8, self.mask, np.where(how < 0.9, labels, pieces))
         return flat, labels
 
@@ -357,7 +460,7 @@ def new_model(recipe: Recipe, tokenizer):
 
 
 def losses(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Both objectives on a batch: ``mlm`` and ``nsp`` (mean cross-entropy in nats), accuracies, ``n``.
+    """Both objectives on a batch: ``mlm`` and ``nsp`` (mean cross-entropy in nats) and their accuracies.
 
     Vocabulary scores are computed at the masked positions alone.
     """
@@ -371,7 +474,7 @@ def losses(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     scores = model.cls.predictions(states).float()
     follows = model.cls.seq_relationship(output.pooler_output).float()
     return {
-        "mlm": F.cross_entropy(scores, batch["labels"], ignore_index=IGNORED),
+        "mlm": F.cross_entropy(scores, batch["labels"]),
         "nsp": F.cross_entropy(follows, batch["is_random"]),
         "mlm_accuracy": (scores.argmax(-1) == batch["labels"]).float().mean().detach(),
         "nsp_accuracy": (follows.argmax(-1) == batch["is_random"]).float().mean().detach(),
@@ -379,7 +482,7 @@ def losses(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 16) -> dict[str, float]:
-    """Held-out means of :func:`losses` over the first short batches of a held-out corpus."""
+    """Held-out means of :func:`losses` over the first batches of a held-out corpus."""
     model.eval()
     sums: dict[str, float] = {}
     with torch.inference_mode(), _autocast(device):
@@ -388,6 +491,11 @@ def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 16)
                 sums[name] = sums.get(name, 0.0) + float(value) / n_batches
     model.train()
     return sums
+
+
+def judge(heldout: EncodedCorpus, tokenizer, recipe: Recipe) -> Batches:
+    """The held-out batches that all runs of a recipe are evaluated on: short ones, whatever the seed."""
+    return Batches(heldout, tokenizer, dataclasses.replace(recipe, seed=10_000, long_share=0.0))
 
 
 def _to(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
@@ -424,6 +532,7 @@ def pretrain(
     *,
     device: str = "auto",
     checkpoint_every: float = 180.0,
+    log_every: int = 100,
     n_evaluations: int = 12,
     stop_after: int | None = None,
     compile_model: bool | None = None,
@@ -432,29 +541,41 @@ def pretrain(
     """Train, or go on training, in ``folder``; returns the folder of the finished model.
 
     ``folder`` receives ``checkpoint.pt`` (weights, optimiser, step) every ``checkpoint_every`` seconds,
-    ``log.jsonl`` (a line an interval: step, tokens, losses, held-out losses, tokens/s) and at the end
-    ``model/``. A run that finds a checkpoint goes on from it; the recipe may then differ in ``tokens``
-    alone, as long as neither length nor rate of the past steps would have been others. Raises
-    ValueError otherwise, and :class:`Interrupted` when ``stop_after`` steps of this call are done.
+    ``log.jsonl`` (see :func:`read_log`; a line every ``log_every`` steps), ``tokenizer/`` and at the end
+    ``model/``. A run that finds a checkpoint goes on from it, with the same result as if it had not been
+    stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate`` and
+    ``layers``, which must be a multiple of those before (:func:`stacked`; the optimiser starts afresh).
+    Raises ValueError for any other change, FloatingPointError when the loss is no number any more, and
+    :class:`Interrupted` when ``stop_after`` steps of this call are done.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    device = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    )
+    device = _device(device)
     model = new_model(recipe, tokenizer).to(device)
     if device.type == "cpu":  # the fused kernel's bf16 backward pass is the slower one there
         model.set_attn_implementation("eager")
     optimizer = _optimizer(model, recipe)
-    step, tokens, seconds = 0, 0, 0.0
+    # What is summed since the last line of the log is kept too, or that line would be wrong after a stop.
+    step, tokens, seconds, pending = 0, 0, 0.0, {"steps": 0, "tokens": 0, "seconds": 0.0, "sums": {}}
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         _check_same_run(Recipe(**state["recipe"]), recipe, state["step"], checkpoint)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        if state["recipe"]["layers"] == recipe.layers:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+        else:
+            model.load_state_dict(stacked(state["model"], recipe.layers))
         step, tokens, seconds = state["step"], state["tokens"], state["seconds"]
-        _drop_log_after(folder / "log.jsonl", step)
+        pending = state.get("pending", pending)
+    if not (folder / "tokenizer").is_dir():
+        tokenizer.save_pretrained(folder / "tokenizer")
+    _drop_log_after(folder / "log.jsonl", step)
+    known = read_log(folder)
+    evaluated = {row["step"] for row in known if "heldout" in row}
+    for name, value in (("machine", _machine(device)), ("recipe", dataclasses.asdict(recipe))):
+        if [row[name] for row in known if name in row][-1:] != [value]:
+            _log(folder, {"step": step, name: value})
 
     def save() -> None:
         state = {
@@ -464,9 +585,16 @@ def pretrain(
             "step": step,
             "tokens": tokens,
             "seconds": seconds,
+            "pending": pending,
         }
         with store.atomic_write(checkpoint, "wb") as file:
             torch.save(state, file)
+
+    def hold_out() -> None:
+        if step not in evaluated:
+            held = evaluate(model, judged, device)
+            _log(folder, {"step": step, "tokens": tokens, "heldout": held})
+            report(f"step {step}: held-out MLM loss {held['mlm']:.3f}")
 
     use_compile = device.type == "cuda" if compile_model is None else compile_model
     objective = torch.compile(losses, dynamic=True) if use_compile else losses
@@ -474,21 +602,17 @@ def pretrain(
         Batches(corpus, tokenizer, recipe),
         batch_size=None,
         sampler=range(step, recipe.steps),
-        num_workers=8 if device.type == "cuda" else 0,
+        num_workers=min(8, os.cpu_count() or 1) if device.type == "cuda" else 0,
         pin_memory=device.type == "cuda",
     )
-    judge = Batches(heldout, tokenizer, dataclasses.replace(recipe, seed=10_000))
-    milestones = {round(recipe.steps * (i / n_evaluations) ** 2) for i in range(n_evaluations + 1)}
-    torch.manual_seed(recipe.seed)
-    began, saved = time.time(), time.time()
-    window, window_tokens, first = time.time(), 0, step
-    running: dict[str, torch.Tensor] = {}
+    judged = judge(heldout, tokenizer, recipe)
+    milestones = {round(recipe.steps * (i / n_evaluations) ** 2) for i in range(n_evaluations)}
+    began = saved = window = time.time()
+    first = step
     model.train()
     for batch in loader:
-        if step in milestones and not (step and step == first):
-            held = evaluate(model, judge, device)
-            _log(folder, {"step": step, "tokens": tokens, "heldout": held})
-            report(f"step {step}: held-out MLM loss {held['mlm']:.3f}")
+        if step in milestones:
+            hold_out()
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         n_tokens = int(batch["attention_mask"].sum())
@@ -499,56 +623,114 @@ def pretrain(
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        sums = pending["sums"]
         for name, value in parts.items():
-            running[name] = running.get(name, 0.0) + value.detach()
+            sums[name] = sums[name] + value.detach() if name in sums else value.detach()
         step += 1
         tokens += n_tokens
-        window_tokens += n_tokens
-        if step % 100 == 0 or step == recipe.steps:
-            means = {k: float(v) / ((step - 1) % 100 + 1) for k, v in running.items()}
+        pending["tokens"] += n_tokens
+        pending["steps"] += 1
+        stopping = stop_after is not None and step - first >= stop_after and step < recipe.steps
+        logging = step % log_every == 0 or step == recipe.steps
+        if logging or stopping:
+            means = {k: float(v) / pending["steps"] for k, v in sums.items()}  # waits for the device
             if not math.isfinite(means["mlm"]):
                 raise FloatingPointError(f"loss is {means['mlm']} at step {step}; lower the learning rate")
             now = time.time()
-            speed = window_tokens / (now - window)
+            pending["seconds"] += now - window
             seconds += now - window
+            window = now
+        if logging:
+            speed = pending["tokens"] / pending["seconds"]
             _log(folder, {"step": step, "tokens": tokens, "seconds": seconds, **means, "tokens_per_s": speed})
             left = (recipe.steps - step) * recipe.batch_tokens / speed
             report(
                 f"step {step}/{recipe.steps}  MLM {means['mlm']:.3f}  NSP {means['nsp']:.3f}  "
                 f"{speed:,.0f} tokens/s{_peak_share(model, recipe, speed, device)}  {left / 60:.0f} min left"
             )
-            window, window_tokens, running = now, 0, {}
+            pending = {"steps": 0, "tokens": 0, "seconds": 0.0, "sums": {}}
             if now - saved > checkpoint_every:
                 save()
                 saved = now
-        if stop_after is not None and step - first >= stop_after and step < recipe.steps:
+        if stopping:
             save()
             raise Interrupted(f"{folder}: stopped at step {step} of {recipe.steps}")
-    save()
-    held = evaluate(model, judge, device)
     if first < recipe.steps:
-        _log(folder, {"step": step, "tokens": tokens, "heldout": held})
-    report(f"finished after {time.time() - began:.0f} s here: held-out MLM loss {held['mlm']:.3f}")
-    return _save_model(model, tokenizer, folder / "model")
+        save()
+    hold_out()
+    report(f"finished after {time.time() - began:.0f} s here")
+    return save_model(model, tokenizer, folder / "model")
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"unknown device {name!r}; valid: auto, cpu, cuda")
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = models[0] if models else platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' * (threads != 1)}, torch {torch.__version__}"
+
+
+def stacked(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
+    """Weights of a BERT deepened to ``layers`` blocks by repeating its own, bottom to top.
+
+    Progressive stacking (Gong et al. 2019): a shallow model learns fast, and its copied blocks are a good
+    start for a deep one. Raises ValueError unless ``layers`` is a multiple of the present number.
+    """
+    names = [_BLOCK.fullmatch(name) for name in weights]
+    present = 1 + max(int(found[2]) for found in names if found)
+    if layers % present:
+        raise ValueError(f"cannot stack {present} blocks into {layers}; choose a multiple")
+    deep = {}
+    for (name, tensor), found in zip(weights.items(), names, strict=True):
+        if found is None:
+            deep[name] = tensor
+        else:
+            for block in range(int(found[2]), layers, present):
+                deep[f"{found[1]}{block}{found[3]}"] = tensor.clone()
+    return deep
 
 
 def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
-    if dataclasses.replace(old, tokens=new.tokens) != new:
-        changed = [f.name for f in dataclasses.fields(old) if getattr(old, f.name) != getattr(new, f.name)]
-        raise ValueError(f"{path}: was trained with other settings ({', '.join(changed)})")
-    if old != new and (step > min(old.short_steps, new.short_steps) or old.rate(step) != new.rate(step)):
+    free = ("tokens", "learning_rate", "layers")
+    changed = [f.name for f in dataclasses.fields(old) if getattr(old, f.name) != getattr(new, f.name)]
+    if bound := [name for name in changed if name not in free]:
+        raise ValueError(f"{path}: was trained with other settings ({', '.join(bound)})")
+    constant = new.rate(step) == new.learning_rate and old.rate(step) == old.learning_rate
+    if changed and (step > min(old.short_steps, new.short_steps) or not constant):
         raise ValueError(
-            f"{path}: at step {step} a budget of {new.tokens:,} tokens would not have followed the same "
-            f"schedule as {old.tokens:,}; change it while the rate is constant"
+            f"{path}: at step {step} the schedule is or would be in its warm-up, decay or long inputs; "
+            f"{', '.join(changed)} can be changed between these alone"
         )
+
+
+def read_log(folder: str | Path) -> list[dict]:
+    """Rows of a run's ``log.jsonl``, each with ``step`` and of one of four kinds.
+
+    Training: ``tokens`` and ``seconds`` in all, means since the row before of ``mlm, nsp`` (nats) and
+    ``mlm_accuracy, nsp_accuracy``, ``tokens_per_s``. Held out: ``tokens`` and ``heldout``, the same four
+    names. ``machine`` and ``recipe``: what the steps from here on ran on, and by. A last line cut short is
+    left out.
+    """
+    path = Path(folder) / "log.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    return [json.loads(line) for line in lines[:-1]]  # what follows the last line end is incomplete
 
 
 def _drop_log_after(path: Path, step: int) -> None:
     """Forget what was logged after the checkpoint that a run resumes from."""
     if path.exists():
-        lines = [x for x in path.read_text().splitlines(keepends=True) if json.loads(x)["step"] <= step]
+        rows = [row for row in read_log(path.parent) if row["step"] <= step]
         with store.atomic_write(path) as file:
-            file.writelines(lines)
+            file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _log(folder: Path, row: dict) -> None:
@@ -565,10 +747,102 @@ def _peak_share(model, recipe: Recipe, speed: float, device: torch.device) -> st
     return f" ({6 * (blocks + head) * speed / 989e12:.1%} of peak)"
 
 
-def _save_model(model, tokenizer, folder: Path) -> Path:
+def save_model(model, tokenizer, folder: Path) -> Path:
     """Save in fp16 as ``BertForPreTraining``, with BERT's dropout switched on for fine-tuning."""
     model = model.to("cpu")
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
     model.half().save_pretrained(folder)
+    for name in ("is_local", "local_files_only"):  # where it was loaded from is no part of a tokenizer
+        tokenizer.init_kwargs.pop(name, None)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+# -- from the command line -------------------------------------------------------------------------
+
+
+def run(
+    corpus: str | Path,
+    out: str | Path,
+    settings: dict,
+    *,
+    heldout: str = "heldout*",
+    device: str = "auto",
+    cache: store.Store | None = None,
+    report=print,
+) -> Path:
+    """Pre-train on a corpus with some of the recipe's ``settings`` replaced; returns the model's folder.
+
+    ``corpus`` is a folder of ``.txt`` or ``.txt.xz`` files (see :func:`documents`), of which those matching
+    the pattern ``heldout`` are held out, or a Hugging Face text data set, ``NAME`` or ``NAME:CONFIG`` or a
+    local folder of its files, of which one document in 200 is. ``vocabulary`` may also be the folder of a
+    tokenizer. Where ``out`` holds a checkpoint, settings not given are those it was made with.
+
+    Raises ValueError for an unknown setting or value, listing the valid ones, and FileNotFoundError where
+    there is no text.
+    """
+    out = Path(out)
+    settings = dict(settings)
+    _device(device)
+    pieces = settings.pop("vocabulary", None)
+    if isinstance(pieces, (int, float)):
+        settings["vocabulary"], pieces = pieces, None
+    base = Recipe()
+    if (out / "checkpoint.pt").exists():
+        state = torch.load(out / "checkpoint.pt", map_location="cpu", weights_only=True, mmap=True)
+        base = Recipe(**state["recipe"])
+        del state
+    recipe = replaced(base, settings)
+    cache = cache or store.Store()
+    files, held = _text_of(corpus, heldout, cache)
+    report(f"{len(files)} text files; preparing vocabulary and text (minutes the first time)")
+    tokenizer, train, test = prepare(files, held, recipe.vocabulary if pieces is None else pieces, cache)
+    if pieces is not None:
+        recipe = dataclasses.replace(recipe, vocabulary=len(tokenizer))
+    report(
+        f"{len(train.tokens):,} wordpieces in {train.n_documents:,} documents, {len(test.tokens):,} held "
+        f"out; {recipe.tokens / len(train.tokens):.2f} passes in {recipe.steps:,} steps"
+    )
+    return pretrain(recipe, out, tokenizer, train, test, device=device, report=report)
+
+
+def replaced(recipe: Recipe, settings: dict) -> Recipe:
+    """The recipe with some settings replaced. Raises ValueError for unknown ones and values out of range."""
+    types = {f.name: f.type for f in dataclasses.fields(Recipe)}
+    checked = {}
+    for name, value in settings.items():
+        if name not in types:
+            valid = ", ".join(f"{f.name} ({getattr(recipe, f.name)})" for f in dataclasses.fields(Recipe))
+            raise ValueError(f"unknown setting {name!r}; valid, with their values: {valid}")
+        whole = types[name] is int
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or (whole and value != int(value)):
+            raise ValueError(f"setting {name!r}: expected a {'whole ' * whole}number, got {value!r}")
+        if name in ("long_share", "warmup", "decay", "masked") and not 0 <= value <= 1:
+            raise ValueError(f"setting {name!r}: expected a share between 0 and 1, got {value!r}")
+        if value < 0 or (value == 0 and whole and name != "seed"):
+            raise ValueError(f"setting {name!r}: expected a number above 0, got {value!r}")
+        checked[name] = int(value) if whole else float(value)
+    new = dataclasses.replace(recipe, **checked)
+    if new.hidden % new.heads:
+        raise ValueError(f"hidden ({new.hidden}) must be a multiple of heads ({new.heads})")
+    if not 16 <= new.short_length <= new.positions:
+        raise ValueError(f"short_length must lie between 16 and positions ({new.positions})")
+    return new
+
+
+def _text_of(corpus: str | Path, pattern: str, cache: store.Store) -> tuple[list[Path], list[Path]]:
+    """Training and held-out text files of a folder or data set."""
+    folder = Path(corpus).expanduser()
+    tables = sorted(folder.rglob("*.parquet")) if folder.is_dir() else []
+    if folder.is_dir() and not tables:
+        held = text_files(folder, pattern)
+        return [p for p in text_files(folder) if p not in held], held
+    if not folder.is_dir() and (str(corpus).count("/") > 1 or str(corpus).startswith((".", "~", "/"))):
+        raise FileNotFoundError(f"{corpus}: no such folder")
+    name, _, config = (str(folder), "", "") if tables else str(corpus).partition(":")
+    files = {str(p.relative_to(folder)): store.sha256(p) for p in tables}
+    spec = {"name": name, "config": config, "files": files, "schema": SCHEMA}
+    texts = hub_documents(name, config or None)
+    text = cache.get("hub-text", spec, lambda into: write_split(texts, into))
+    return [text / "train.txt"], [text / "heldout.txt"]

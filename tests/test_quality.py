@@ -1,0 +1,333 @@
+"""Quality of a pre-trained BERT: each measure against a closed form, the library, or a planted answer."""
+
+import random
+
+import networkx
+import numpy as np
+import pytest
+import torch
+
+from helpers import encoders, pretraining, quality, results, store
+from helpers.corpora.records import Sentence
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return encoders.load("tiny", device="cpu").tokenizer
+
+
+@pytest.fixture(scope="module")
+def corpus(tokenizer, tmp_path_factory):
+    """Encoded text of eight documents made of common words."""
+    rng = random.Random(0)
+    folder = tmp_path_factory.mktemp("corpus")
+    words = "the of and to in he was that she had his with her for is at by the the of unbelievably".split()
+    texts = [
+        "\n".join(" ".join(rng.choices(words, k=20)) + "." for _ in range(30 * (1 + (number == 3))))
+        for number in range(8)
+    ]
+    (folder / "text.txt").write_text("\n\n".join(texts))
+    pretraining.encode([folder / "text.txt"], tokenizer, folder)
+    return pretraining.EncodedCorpus(folder)
+
+
+def test_piece_counts(corpus, tokenizer):
+    counts = quality.piece_counts(corpus, len(tokenizer))
+    ids, expected = np.unique(corpus.tokens, return_counts=True)
+    assert counts.sum() == len(corpus.tokens) and (counts[ids] == expected).all()
+
+
+def test_unigram_loss_is_its_closed_form(corpus, tokenizer):
+    counts = quality.piece_counts(corpus, len(tokenizer))
+    batches = quality.masked_batches(corpus, tokenizer, np.ones(8, bool), 20, seed=0)
+    nll, ranks, groups = quality._collect(quality.Unigram(counts), batches)
+    labels = np.concatenate([b["labels"] for b in batches])
+    expected = -np.log((counts[labels] + 1) / (counts.sum() + len(counts)))
+    np.testing.assert_allclose(nll, expected, rtol=1e-5)
+    assert ((ranks == 0) == (labels == counts.argmax())).all()
+    assert groups.max() == 19 and np.bincount(groups).min() == np.bincount(groups).max() == 19
+
+
+def test_stretches_are_those_of_the_wanted_documents(corpus, tokenizer):
+    wanted = np.arange(8) == 3
+    rng = np.random.default_rng(0)
+    windows = quality._stretches(corpus, wanted, 100, rng)
+    assert (windows[:, 0] >= corpus.starts[3]).all() and (windows[:, 1] <= corpus.starts[4]).all()
+    assert len(windows) == -(-(corpus.starts[4] - corpus.starts[3]) // 100)
+
+
+def test_genres_follow_the_list_of_sources(corpus, tmp_path):
+    assert set(quality.document_genres(tmp_path, corpus)) == {"text"}
+    head = "name,source,commit_or_version,licence,genre,documents,words,heldout_documents,heldout_words\n"
+    (tmp_path / "SOURCES.csv").write_text(head + "a,x,1,CC0,fiction,1,1,3,1\nb,x,1,CC0,web,1,1,5,1\n")
+    assert quality.document_genres(tmp_path, corpus).tolist() == ["fiction"] * 3 + ["web"] * 5
+    (tmp_path / "SOURCES.csv").write_text(head + "a,x,1,CC0,fiction,1,1,3,1\n")
+    with pytest.raises(ValueError, match="lists 3 held-out documents, there are 8"):
+        quality.document_genres(tmp_path, corpus)
+
+
+def test_cloze_masks_one_whole_common_word(corpus, tokenizer):
+    counts = quality.piece_counts(corpus, len(tokenizer))
+    batches = quality.cloze_batches(corpus, tokenizer, counts, (0, 5), 25, seed=0)
+    text = corpus.tokens.tobytes()
+    labels = []
+    for batch in batches:
+        ids = batch["input_ids"]
+        assert (ids == tokenizer.mask_token_id).sum() == len(ids) == len(batch["masked"])
+        assert (ids.reshape(-1)[batch["masked"]] == tokenizer.mask_token_id).all()
+        ids.reshape(-1)[batch["masked"]] = batch["labels"]
+        for row in ids.numpy():
+            assert row[1:-1].astype(np.uint16).tobytes() in text
+        after = ids.reshape(-1)[batch["masked"] + 1].tolist()
+        assert not any(p.startswith("##") for p in tokenizer.convert_ids_to_tokens(after))
+        labels += tokenizer.convert_ids_to_tokens(batch["labels"].tolist())
+    assert len(labels) == 25 and set(labels) <= {"the", "of", *labels} and len(set(labels)) <= 5
+    assert all(label.isalpha() for label in labels) and "the" in labels
+
+
+# -- minimal pairs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", quality.KINDS)
+def test_minimal_pairs_are_well_formed(kind, tokenizer):
+    pairs = quality.minimal_pairs(kind, 200, seed=0)
+    assert pairs == quality.minimal_pairs(kind, 200, seed=0) != quality.minimal_pairs(kind, 200, seed=1)
+    assert len(set(pairs)) == 200
+    forms = []
+    for good, bad in pairs:
+        [place] = [i for i, (a, b) in enumerate(zip(good, bad, strict=True)) if a != b]
+        forms.append((good[place], bad[place]))
+        assert ("attractor" in kind) == (good.count("the") == 2)
+        assert tokenizer.unk_token_id not in tokenizer(" ".join(good + bad)).input_ids
+        pieces = [tokenizer(word, add_special_tokens=False).input_ids for word in forms[-1]]
+        assert [len(p) for p in pieces] == [1, 1], forms[-1]  # or one form would be scored more often
+        if "attractor" in kind:
+            plural = [w in PLURALS for w in good[:place] if w in PLURALS | SINGULARS]
+            assert plural[0] != plural[-1] and len(plural) == 2
+            is_plural = plural[0]
+        else:
+            is_plural = good[1] in PLURALS
+        assert (good[place] in PLURAL_FORMS) == is_plural != (bad[place] in PLURAL_FORMS)
+    # Each form is as often right as it is wrong, or nearly: liking it is worth nothing.
+    assert sum(good in PLURAL_FORMS for good, _ in forms) == 100
+
+
+NOUNS = quality._NOUNS.split()
+SINGULARS = {*NOUNS, *quality._MALE, *quality._FEMALE}
+PLURALS = {*(f"{noun}s" for noun in NOUNS), *quality._MALE.values(), *quality._FEMALE.values()}
+PLURAL_FORMS = {
+    "are",
+    "were",
+    "have",
+    "themselves",
+    *"work live write speak stand walk run come play talk".split(),
+}
+
+
+def test_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="unknown kind 'gender'; valid: agreement; agreement, attractor"):
+        quality.minimal_pairs("gender", 2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def small_bert(tokenizer):
+    recipe = pretraining.Recipe(layers=2, hidden=32, heads=2, intermediate=32)
+    return pretraining.new_model(recipe, tokenizer).eval()
+
+
+def test_pseudo_log_likelihood_one_mask_at_a_time(small_bert, tokenizer):
+    sentences = [("the", "old", "king", "speaks", "."), ("unbelievably", "overfitted")]
+
+    class Exact:  # the same model without autocast
+        def __call__(self, batch):
+            output = small_bert(
+                input_ids=batch["input_ids"],
+                token_type_ids=batch["token_type_ids"],
+                attention_mask=batch["attention_mask"],
+            )
+            scores = output.prediction_logits.reshape(-1, len(tokenizer))
+            return scores[batch["masked"]].log_softmax(-1)
+
+    expected = []
+    with torch.no_grad():
+        ours = quality.pseudo_log_likelihoods(Exact(), tokenizer, sentences)
+        for words in sentences:
+            ids, total = tokenizer(" ".join(words), return_tensors="pt").input_ids, 0.0
+            for place in range(1, ids.shape[1] - 1):
+                masked = ids.clone()
+                masked[0, place] = tokenizer.mask_token_id
+                scores = small_bert(input_ids=masked).prediction_logits[0, place].log_softmax(-1)
+                total += float(scores[ids[0, place]])
+            expected.append(total)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    half = quality.pseudo_log_likelihoods(quality.Masked(small_bert, "cpu"), tokenizer, sentences)
+    np.testing.assert_allclose(half, expected, rtol=2e-3)
+
+
+def test_preference(tokenizer):
+    counts = np.zeros(len(tokenizer))
+    counts[tokenizer.convert_tokens_to_ids("king")] = 5
+    pairs = [(("king",), ("queen",)), (("queen",), ("king",)), (("boy", "girl"), ("girl", "boy"))]
+    assert quality.prefers_first(quality.Unigram(counts), tokenizer, pairs).tolist() == [1.0, 0.0, 0.5]
+
+
+# -- probes --------------------------------------------------------------------------------------
+
+
+def random_sentence(rng, n: int, number: int) -> Sentence:
+    heads = [0] + [rng.randint(1, i) for i in range(1, n)]
+    order = list(range(n))
+    rng.shuffle(order)  # position of each node
+    shuffled = [0] * n
+    for node, head in enumerate(heads):
+        shuffled[order[node]] = order[head - 1] + 1 if head else 0
+    upos = tuple(rng.choice(["NOUN", "VERB", "ADJ", "PUNCT"]) for _ in range(n))
+    return Sentence(
+        str(number), tuple(f"w{rng.randint(0, 9)}" for _ in range(n)), upos=upos, heads=tuple(shuffled)
+    )
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    rng = random.Random(0)
+    return [random_sentence(rng, rng.randint(4, 12), number) for number in range(120)]
+
+
+def test_gold_tree_against_networkx(sentences):
+    for sentence in sentences[:30]:
+        graph = networkx.Graph([(i, h - 1) for i, h in enumerate(sentence.heads) if h])
+        tree = quality.gold_tree(sentence)
+        lengths = dict(networkx.all_pairs_shortest_path_length(graph))
+        n = len(sentence.words)
+        assert tree.distances.tolist() == [[lengths[i][j] for j in range(n)] for i in range(n)]
+        plain = {i for i, tag in enumerate(sentence.upos) if tag != "PUNCT"}
+        assert tree.arcs == {tuple(sorted(e)) for e in graph.edges if set(e) <= plain}
+        assert set(tree.words) == plain
+
+
+def test_spanning_tree_against_networkx():
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 9):
+        x = rng.normal(size=(n + 2, 4))
+        distances = np.square(x[:, None] - x[None]).sum(-1)
+        words = np.sort(rng.choice(n + 2, n, replace=False))
+        graph = networkx.Graph()
+        graph.add_weighted_edges_from((a, b, distances[a, b]) for a in words for b in words if a < b)
+        expected = {tuple(sorted(e)) for e in networkx.minimum_spanning_tree(graph).edges}
+        assert quality.spanning_tree(distances, words) == expected
+    assert quality.spanning_tree(np.zeros((3, 3)), np.arange(3))  # ties of zero still give a tree
+    assert quality.spanning_tree(np.zeros((3, 3)), np.array([1])) == set()
+
+
+def test_distance_probe_finds_trees_that_are_there(sentences):
+    """A tree's path lengths are squared distances when each arc is a direction of its own."""
+    rng = np.random.default_rng(0)
+    mix = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    trees = [quality.gold_tree(s) for s in sentences]
+    states = []
+    for sentence in sentences:
+        n = len(sentence.words)
+        paths = np.zeros((n, 40))
+        for word in range(n):
+            node = word
+            while sentence.heads[node]:
+                paths[word, node] = 1
+                node = sentence.heads[node] - 1
+        paths[:, 12:] = rng.normal(size=(n, 28))  # to be projected away
+        states.append(paths @ mix)
+    split = sum(len(s) for s in states[:80])
+    x = torch.from_numpy(np.concatenate(states)).float()
+    found, sentence = quality.distance_probe(
+        x[:split], x[split:], trees[:80], trees[80:], rank=12, epochs=150, seed=0
+    )
+    assert len(found) == sum(len(t.arcs) for t in trees[80:]) and sentence.max() < 40
+    chance, _ = quality.distance_probe(
+        torch.randn(split, 40), torch.randn(len(x) - split, 40), trees[:80], trees[80:], rank=12, seed=0
+    )
+    assert found.mean() > 0.85 > 0.6 > chance.mean()
+
+
+def test_chain_baseline_by_hand():
+    sentence = Sentence(
+        "s", ("a", "b", ",", "c", "d"), upos=("X", "X", "PUNCT", "X", "X"), heads=(2, 0, 2, 2, 1)
+    )
+    found, groups = quality.chain_baseline([quality.gold_tree(sentence)])
+    # Arcs a-b, b-c (neighbours once the comma is left out) and a-d.
+    assert sorted(found.tolist()) == [0.0, 1.0, 1.0] and set(groups) == {0}
+
+
+def test_lexicon_baseline_by_hand():
+    train = [
+        Sentence("1", ("The", "run", "run", "run"), upos=("DET", "NOUN", "VERB", "NOUN")),
+        Sentence("2", ("fast", "ran", "sat"), upos=("ADV", "VERB", "VERB")),
+    ]
+    dev = [Sentence("3", ("the", "run", "flew"), upos=("DET", "VERB", "VERB"))]
+    right, groups = quality.lexicon_baseline(train, dev)
+    assert right.tolist() == [1.0, 0.0, 1.0] and groups.tolist() == [0, 0, 0]
+
+
+def test_pos_probe_reads_off_what_is_linear(sentences):
+    tags = sorted({tag for s in sentences for tag in s.upos})
+    rng = np.random.default_rng(0)
+    onehot = np.concatenate([np.eye(4)[[tags.index(t) for t in s.upos]] for s in sentences])
+    x = torch.from_numpy(
+        onehot @ rng.normal(size=(4, 20)) + 0.05 * rng.normal(size=(len(onehot), 20))
+    ).float()
+    split = sum(len(s.words) for s in sentences[:80])
+    right, groups = quality.pos_probe(x[:split], x[split:], sentences[:80], sentences[80:], epochs=40, seed=0)
+    assert right.mean() > 0.98 and groups.max() == 39
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    right, _ = quality.pos_probe(noise[:split], noise[split:], sentences[:80], sentences[80:], seed=0)
+    assert right.mean() < 0.5
+
+
+# -- the whole -----------------------------------------------------------------------------------
+
+
+def test_evaluate_and_record(real_data, tmp_path, tokenizer):
+    treebank = real_data("ud-english-ewt")
+    rng = random.Random(0)
+    words = "the of and to in he was that she had his with her for is at by the king old".split()
+    for name, n in (("train.txt", 8), ("heldout.txt", 3)):
+        texts = ["\n".join(" ".join(rng.choices(words, k=20)) + "." for _ in range(60)) for _ in range(n)]
+        (tmp_path / name).write_text("\n\n".join(texts))
+    recipe = pretraining.Recipe(layers=2, hidden=16, heads=2, intermediate=16, positions=128)
+    pretraining.save_model(pretraining.new_model(recipe, tokenizer), tokenizer, tmp_path / "bert-seed3")
+    options = dict(
+        treebank=treebank,
+        sizes=quality.Sizes(windows=4, cloze=4, pairs=4, train_sentences=30, dev_sentences=10),
+        device="cpu",
+        cache=store.Store(tmp_path / "store"),
+        report=lambda line: None,
+        recorded=tmp_path / "recorded",
+    )
+    frame = quality.record(tmp_path / "bert-seed3", tmp_path, **options)
+    assert frame.columns.tolist() == results.COLUMNS and set(frame["seed"]) == {3}
+    again = results.read(tmp_path / "recorded" / "quality.csv")
+    assert len(again) == len(frame) == 3 * (2 + 2 + 5) + 2 + 2 * 3 * 2
+    counts = frame.groupby("model").size().to_dict()
+    assert counts == {"Base": 15, "Random": 15, "Unigram": 9, "Lexicon": 1, "Chain": 1}
+    assert (frame["ci_low"] <= frame["value"]).all() and (frame["value"] <= frame["ci_high"]).all()
+    loss = frame[(frame["metric"] == "mlm_loss") & (frame["model"] == "Random")]["value"].item()
+    assert abs(loss - np.log(len(tokenizer))) < 0.3
+    assert (tmp_path / "recorded" / "provenance.json").is_file()
+
+
+def test_masks_are_filled_as_by_the_library(tokenizer, small_bert, tmp_path):
+    pretraining.save_model(small_bert, tokenizer, tmp_path)
+    small_bert.float()
+    text = "The [MASK] saw a [MASK]."
+    frame = quality.fill(tmp_path, [text, "[MASK]"], top=3)
+    assert len(frame) == 9 and frame["rank"].tolist() == [1, 2, 3] * 3
+    with torch.no_grad():
+        scores = small_bert(**tokenizer(text, return_tensors="pt")).prediction_logits[0, 5].softmax(-1)
+    second = frame[(frame["text"] == text) & (frame["mask"] == 2)]
+    assert second["guess"].tolist()[0] == tokenizer.convert_ids_to_tokens(int(scores.argmax()))
+    np.testing.assert_allclose(second["probability"], scores.topk(3).values, rtol=0.05)
+    with pytest.raises(ValueError, match="no .MASK. in 'Nothing.'"):
+        quality.fill(tmp_path, ["Nothing."])
+
+
+def test_encoders_that_cannot_fill_masks_are_refused(tokenizer):
+    with pytest.raises(ValueError, match="no head for masked language modelling"):
+        quality.load(encoders.resolve("tiny"))
