@@ -1,0 +1,298 @@
+"""Optimiser against hand-computed steps; training learns, repeats itself and survives being killed."""
+
+import copy
+import dataclasses
+import os
+import pickle
+import random
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from helpers import encoders
+from helpers.corpora.records import Pair
+from helpers.finetuning import heads, prediction, training
+from helpers.profiles import Task, TuningRecipe
+from helpers.store import Store
+
+RECIPE = TuningRecipe(epochs=2, learning_rate=1e-3, batch_size=5, max_length=32)
+LEARNT = dataclasses.replace(RECIPE, epochs=25, learning_rate=3e-3, batch_size=8)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Store(tmp_path / "store")
+
+
+# -- optimisation ----------------------------------------------------------------------------------
+
+
+def test_optimiser_steps_by_hand():
+    """Three steps of google-research/bert's update rule in numpy."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(4, 3)), rng.normal(size=(3, 4, 3))
+    parameter = torch.nn.Parameter(torch.tensor(start, dtype=torch.float32))
+    optimizer = training.BertAdam([{"params": [parameter], "weight_decay": 0.01}], 0.1)
+    p, m, v = start.copy(), 0.0, 0.0
+    for gradient in gradients:
+        parameter.grad = torch.tensor(gradient, dtype=torch.float32)
+        optimizer.step()
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        p = p - 0.1 * (m / (np.sqrt(v) + 1e-6) + 0.01 * p)
+        assert parameter.detach().numpy() == pytest.approx(p, rel=1e-4, abs=1e-5)
+    # Without bias correction the first steps are sqrt(10) times as long as Adam's.
+    assert np.abs(p - start).max() > 0.3
+
+
+def test_optimiser_state_survives_saving():
+    def new():
+        parameter = torch.nn.Parameter(torch.ones(3))
+        return parameter, training.BertAdam([{"params": [parameter], "weight_decay": 0.0}], 0.1)
+
+    def step(parameter, optimizer, value):
+        parameter.grad = torch.full((3,), value)
+        optimizer.step()
+
+    a, one = new()
+    step(a, one, 1.0)
+    b, two = new()
+    two.load_state_dict(copy.deepcopy(one.state_dict()))
+    b.data.copy_(a.data)
+    step(a, one, -0.5)
+    step(b, two, -0.5)
+    assert torch.equal(a, b)
+
+
+def test_parameters_are_grouped_by_rate_and_decay(encoder):
+    model = heads.TaskModel(encoder.model, heads.build("Dep", encoder.model, ("a", "b")))
+    recipe = TuningRecipe(learning_rate=1e-4, head_learning_rate=2e-3, weight_decay=0.02)
+    frozen = encoder.model.encoder.layer[0]
+    frozen.requires_grad_(False)
+    groups = training.parameter_groups(model, recipe)
+    frozen.requires_grad_(True)
+    settings = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    assert len(settings) == sum(len(group["params"]) for group in groups), "none twice"
+    for name, parameter in model.named_parameters():
+        if name.startswith("encoder.encoder.layer.0."):
+            assert id(parameter) not in settings, name
+            continue
+        rate, decay = settings[id(parameter)]
+        assert rate == (2e-3 if name.startswith("head.") else 1e-4), name
+        assert decay == (0.0 if "LayerNorm" in name or name.endswith("bias") else 0.02), name
+    same = training.parameter_groups(model, dataclasses.replace(recipe, head_learning_rate=None))
+    assert {group["lr"] for group in same} == {1e-4}
+
+
+# -- whole runs --------------------------------------------------------------------------------------
+
+
+def _finetune(kind, folder, records, cache, recipe=RECIPE, seed=0, **options):
+    task = Task(kind, "test", recipe)
+    return training.finetune(task, folder, records, records, seed=seed, cache=cache, **options)
+
+
+@pytest.mark.parametrize(("kind", "headline"), [("Dep", "las"), ("NLI", "accuracy"), ("QA", "f1")])
+def test_learns_and_keeps_everything(kind, headline, folder, cache, request):
+    records = request.getfixturevalue({"Dep": "sentences", "NLI": "pairs", "QA": "questions"}[kind])
+    steps = []
+    tuned = _finetune(kind, folder, records, cache, LEARNT, progress=lambda *step: steps.append(step))
+    assert steps == [(i, 75) for i in range(1, 76)]
+    assert next(iter(tuned.scores)) == headline
+    assert tuned.scores[headline] > 0.9
+    assert all(scores[headline] < tuned.scores[headline] - 0.2 for scores in tuned.baselines.values())
+    assert (
+        set(tuned.baselines)
+        == {
+            "Dep": {"untrained", "previous_word", "next_word"},
+            "NLI": {"untrained", "majority"},
+            "QA": {"untrained"},
+        }[kind]
+    )
+    assert tuned.report["counts"]["train"] and tuned.report["training"]["steps"] == 75
+
+    log = tuned.log()
+    assert log[-1]["loss"] < log[0]["loss"] / 2
+    # Warm-up over a tenth of the steps, rounded to 8, then down to 0; logged is the rate of the step.
+    for row in log:
+        done = row["step"] - 1
+        expected = 3e-3 * min(done / 8, (75 - done) / (75 - 8))
+        assert row["learning_rate"] == pytest.approx(expected, abs=1e-9)
+
+    files = {str(p.relative_to(tuned.folder)) for p in tuned.folder.rglob("*") if p.is_file()}
+    assert files == {
+        "artifact.json", "head.json", "head.safetensors", "scores.json", "training.jsonl",
+        "predictions.jsonl", "encoder/config.json", "encoder/model.safetensors",
+        "encoder/tokenizer.json", "encoder/tokenizer_config.json",
+    }  # fmt: skip
+
+    predictions = tuned.predictions()
+    total = sum(row["total"] for row in predictions)
+    assert sum(row["correct"] for row in predictions) / total == pytest.approx(tuned.scores[headline])
+    again = prediction.predict(training.load(tuned.folder, device="cpu"), records)
+    assert all(row.items() <= kept.items() for row, kept in zip(again, predictions, strict=True))
+
+    from transformers import AutoModel
+
+    with encoders.quiet():
+        plain = AutoModel.from_pretrained(tuned.encoder).state_dict()
+    before = encoders.load(folder, device="cpu").model.state_dict()
+    assert plain.keys() == before.keys()
+    assert any(not torch.equal(plain[name], before[name]) for name in plain)
+
+    steps.clear()
+    _finetune(kind, folder, records, cache, LEARNT, progress=lambda *step: steps.append(step))
+    assert not steps, "the store has it"
+
+
+def _weights(tuned):
+    return safetensors.torch.load_file(tuned.folder / "head.safetensors") | {
+        f"encoder.{k}": v for k, v in safetensors.torch.load_file(tuned.encoder / "model.safetensors").items()
+    }
+
+
+def _same(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def reference(folder, pairs, tmp_path_factory):
+    """A run of 2 epochs of 5 steps, with dropout."""
+    return _finetune("NLI", folder, pairs, Store(tmp_path_factory.mktemp("reference")))
+
+
+def test_same_seed_same_numbers_other_seed_others(reference, folder, pairs, cache):
+    same = _finetune("NLI", folder, pairs, cache)
+    assert _same(_weights(reference), _weights(same))
+    assert reference.predictions() == same.predictions()
+    assert not _same(_weights(reference), _weights(_finetune("NLI", folder, pairs, cache, seed=1)))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [3, 5, 7, 8])  # within an epoch, at its end, within the second one
+def test_a_killed_run_resumes_to_the_same_weights(step, reference, folder, pairs, cache):
+    def kill(done, total):
+        if done == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        _finetune("NLI", folder, pairs, cache, progress=kill, checkpoint_every=0.0)
+    checkpoints = sorted(cache.root.rglob(f"checkpoint-*/{training.COMPLETE}"))
+    assert f"checkpoint-{step - 1}" in str(checkpoints[-1])
+    if step == 8:  # killed while it wrote: the last checkpoint is a torso, the one before is whole
+        checkpoints[-1].unlink()
+        (checkpoints[-1].parent / "model.safetensors").write_bytes(b"torso")
+    seen = []
+    resumed = _finetune("NLI", folder, pairs, cache, progress=lambda done, _: seen.append(done))
+    assert seen[0] == (step if step < 8 else 7) and seen[-1] == 10
+    assert _same(_weights(reference), _weights(resumed))
+    assert [row["step"] for row in resumed.log()] == list(range(1, 11))
+
+
+def test_leaves_no_trace_in_the_process(folder, pairs, cache, capfd):
+    from transformers.utils import logging
+
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    expected = random.random(), np.random.rand(), torch.rand(1).item()
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    verbosity = logging.get_verbosity()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _finetune("NLI", folder, pairs, cache, dataclasses.replace(RECIPE, epochs=0.2))
+    assert (random.random(), np.random.rand(), torch.rand(1).item()) == expected
+    assert logging.get_verbosity() == verbosity
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(folder, pairs, cache):
+    with pytest.raises(FloatingPointError, match="loss is (nan|inf) at step"):
+        _finetune("NLI", folder, pairs, cache, dataclasses.replace(RECIPE, learning_rate=1e30))
+    assert not any(p.name == "artifact.json" for p in cache.root.rglob("*"))
+
+
+def test_what_the_result_depends_on(reference, folder, pairs, cache, monkeypatch):
+    """Other records, settings or encoder: another artifact."""
+    asked = []
+
+    def record(kind, spec, build):
+        asked.append(cache.path(kind, spec).name)
+        return reference.folder
+
+    monkeypatch.setattr(cache, "get", record)
+    other = [dataclasses.replace(pairs[0], premise="other"), *pairs[1:]]
+    task = Task("NLI", "test", RECIPE)
+    for arguments in (
+        (task, folder, pairs, pairs, 0),
+        (task, folder, other, pairs, 0),
+        (task, folder, pairs, other, 0),
+        (task, folder, pairs, pairs, 1),
+        (dataclasses.replace(task, recipe=LEARNT), folder, pairs, pairs, 0),
+        (task, reference.encoder, pairs, pairs, 0),
+    ):
+        training.finetune(*arguments[:-1], seed=arguments[-1], cache=cache)
+    assert len(set(asked)) == 6
+
+
+def test_errors_come_before_any_work(folder, pairs, sentences, cache):
+    odd = [Pair("odd", "cats", "dogs", "maybe")]
+    task = Task("NLI", "test", RECIPE)
+    with pytest.raises(ValueError, match="'odd' has label 'maybe'.*known: contradiction, entail"):
+        training.finetune(task, folder, pairs, odd, seed=0, cache=cache)
+    with pytest.raises(ValueError, match="NLI needs Pair records, got Sentence"):
+        training.finetune(task, folder, sentences, pairs, seed=0, cache=cache)
+    with pytest.raises(ValueError, match="max_length 512 is more than .*'s 64 positions"):
+        _finetune("NLI", folder, pairs, cache, dataclasses.replace(RECIPE, max_length=512))
+    with pytest.raises(ValueError, match="none of the 24 training records fits max_length 5"):
+        _finetune("Dep", folder, sentences, cache, dataclasses.replace(RECIPE, max_length=5))
+    assert not any(p.name == "artifact.json" for p in cache.root.rglob("*"))
+
+
+def test_several_processes_train_together(folder, pairs, tmp_path):
+    """Two processes under torchrun, batches shared between them, one artifact."""
+    script = tmp_path / "together.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import pickle, sys
+            from helpers.finetuning import training
+            from helpers.profiles import Task, TuningRecipe
+            from helpers.store import Store
+
+            if __name__ == "__main__":
+                folder, records, home = sys.argv[1:]
+                pairs = pickle.load(open(records, "rb"))
+                recipe = TuningRecipe(epochs=2, learning_rate=1e-3, batch_size=6, max_length=32)
+                task = Task("NLI", "test", recipe)
+                tuned = training.finetune(
+                    task, folder, pairs, pairs, seed=0, cache=Store(home), checkpoint_every=0.0
+                )
+                again = training.finetune(task, folder, pairs, pairs, seed=0, cache=Store(home))
+                print(again.folder, again.scores["accuracy"], again.report["training"]["processes"])
+            """
+        )
+    )
+    records = tmp_path / "pairs.pickle"
+    records.write_bytes(pickle.dumps(pairs))
+    root = str(training.Path(training.__file__).parents[2])
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*torchrun, str(script), str(folder), str(records), str(tmp_path / "store")],
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.split("\n")[:2]
+    assert lines[0] == lines[1] and lines[0].endswith(" 2")
