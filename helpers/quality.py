@@ -562,7 +562,8 @@ def distance_probe(
 
 def _squared(x: torch.Tensor) -> torch.Tensor:
     """Squared distances of points (n, length, d) to one another, (n, length, length)."""
-    return (x[:, :, None] - x[:, None]).square().sum(-1)
+    norms = x.square().sum(-1)
+    return (norms[:, :, None] + norms[:, None] - 2 * x @ x.transpose(1, 2)).clamp_min(0)
 
 
 def lexicon_baseline(train: list[Sentence], dev: list[Sentence]) -> tuple[np.ndarray, np.ndarray]:
