@@ -24,8 +24,9 @@ import math
 import os
 import platform
 import re
+import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -534,7 +535,7 @@ def pretrain(
     checkpoint_every: float = 180.0,
     log_every: int = 100,
     n_evaluations: int = 12,
-    stop_after: int | None = None,
+    stop: Callable[[int], bool] | None = None,
     compile_model: bool | None = None,
     report=print,
 ) -> Path:
@@ -546,7 +547,7 @@ def pretrain(
     stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate`` and
     ``layers``, which must be a multiple of those before (:func:`stacked`; the optimiser starts afresh).
     Raises ValueError for any other change, FloatingPointError when the loss is no number any more, and
-    :class:`Interrupted` when ``stop_after`` steps of this call are done.
+    :class:`Interrupted`, after saving, when ``stop(n)`` says so, n being the steps done in this call.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -630,7 +631,7 @@ def pretrain(
         tokens += n_tokens
         pending["tokens"] += n_tokens
         pending["steps"] += 1
-        stopping = stop_after is not None and step - first >= stop_after and step < recipe.steps
+        stopping = stop is not None and step < recipe.steps and stop(step - first)
         logging = step % log_every == 0 or step == recipe.steps
         if logging or stopping:
             means = {k: float(v) / pending["steps"] for k, v in sums.items()}  # waits for the device
@@ -779,7 +780,7 @@ def run(
     tokenizer. Where ``out`` holds a checkpoint, settings not given are those it was made with.
 
     Raises ValueError for an unknown setting or value, listing the valid ones, and FileNotFoundError where
-    there is no text.
+    there is no text. When interrupted (SIGINT, SIGTERM) it saves a checkpoint and raises SystemExit.
     """
     out = Path(out)
     settings = dict(settings)
@@ -803,7 +804,17 @@ def run(
         f"{len(train.tokens):,} wordpieces in {train.n_documents:,} documents, {len(test.tokens):,} held "
         f"out; {recipe.tokens / len(train.tokens):.2f} passes in {recipe.steps:,} steps"
     )
-    return pretrain(recipe, out, tokenizer, train, test, device=device, report=report)
+    asked: list[int] = []  # signals to stop; the step under way is finished first
+    before = {s: signal.signal(s, lambda s, _: asked.append(s)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        options = dict(device=device, report=report, stop=lambda done: bool(asked))
+        return pretrain(recipe, out, tokenizer, train, test, **options)
+    except Interrupted as stopped:
+        report(f"{stopped}; the same command goes on from there")
+        raise SystemExit(128 + asked[0]) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def replaced(recipe: Recipe, settings: dict) -> Recipe:

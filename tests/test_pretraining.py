@@ -261,6 +261,10 @@ def train(prepared, folder, recipe=TINY, **options):
     return pretraining.pretrain(recipe, folder, *prepared, **options)
 
 
+def at(steps: int):
+    return lambda done: done >= steps
+
+
 def timeless(folder) -> list[dict]:
     """The log without what the clock says."""
     return [
@@ -284,7 +288,7 @@ def whole(prepared, tmp_path_factory):
 def test_a_stopped_run_ends_like_one_that_was_not(prepared, whole, tmp_path, stops):
     for stop in stops:
         with pytest.raises(pretraining.Interrupted):
-            train(prepared, tmp_path, stop_after=stop)
+            train(prepared, tmp_path, stop=at(stop))
     train(prepared, tmp_path)
     ours, theirs = weights(tmp_path), weights(whole)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -296,7 +300,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(prepared, whole, tmp_path, sto
 
 def test_a_killed_run_forgets_what_it_logged_after_its_checkpoint(prepared, whole, tmp_path):
     with pytest.raises(pretraining.Interrupted):
-        train(prepared, tmp_path, stop_after=15)
+        train(prepared, tmp_path, stop=at(15))
     with open(tmp_path / "log.jsonl", "a") as log:
         log.write(json.dumps({"step": 20, "tokens": 1, "mlm": 9.9}) + '\n{"step": 21, "mlm"')
     train(prepared, tmp_path)
@@ -317,7 +321,7 @@ def test_the_loss_falls(whole):
 
 def test_other_settings_are_refused_on_resuming(prepared, tmp_path):
     with pytest.raises(pretraining.Interrupted):
-        train(prepared, tmp_path, stop_after=10)
+        train(prepared, tmp_path, stop=at(10))
     with pytest.raises(ValueError, match=r"other settings \(clip\)"):
         train(prepared, tmp_path, dataclasses.replace(TINY, clip=2.0))
     with pytest.raises(ValueError, match="tokens can be changed between these alone"):
@@ -328,7 +332,7 @@ def test_other_settings_are_refused_on_resuming(prepared, tmp_path):
 
 def test_a_run_goes_on_with_its_blocks_stacked(prepared, tmp_path):
     with pytest.raises(pretraining.Interrupted):
-        train(prepared, tmp_path, stop_after=10)
+        train(prepared, tmp_path, stop=at(10))
     shallow = weights(tmp_path)
     with pytest.raises(ValueError, match="cannot stack 2 blocks into 3"):
         train(prepared, tmp_path, dataclasses.replace(TINY, layers=3))
@@ -394,6 +398,28 @@ def test_run_trains_and_resumes_with_the_settings_of_its_checkpoint(folder, tmp_
     assert pretraining.run(folder, tmp_path / "out", {}, **options) == model
     state = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)
     assert state["recipe"]["seed"] == 1 and state["step"] == 3000 // 256
+
+
+def test_an_interrupted_run_saves_and_goes_on(folder, tmp_path):
+    import os
+    import signal
+
+    options = dict(device="cpu", cache=store.Store(tmp_path / "store"), report=lambda line: None)
+    settings = SMALL | {"tokens": 256 * 40}
+
+    def interrupt(line):
+        if "held-out" in line and "step 7:" in line:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        pretraining.run(folder, tmp_path / "out", settings, **options | {"report": interrupt})
+    assert stopped.value.code == 128 + signal.SIGTERM and signal.getsignal(signal.SIGTERM) is before
+    assert torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["step"] == 8
+    pretraining.run(folder, tmp_path / "out", {}, **options)
+    pretraining.run(folder, tmp_path / "other", settings, **options)
+    ours, theirs = weights(tmp_path / "out"), weights(tmp_path / "other")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_run_takes_a_tokenizer_as_vocabulary(folder, whole, tmp_path):
