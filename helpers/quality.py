@@ -144,7 +144,7 @@ def record(
         frame.to_csv(file, index=False, float_format="%.6g")
     facts = {
         "commit": results.commit(),
-        "encoder": Path(name).name,
+        "encoder": encoders.resolve(name).name,
         "weights": store.sha256(encoders.resolve(name) / "model.safetensors"),
         "hardware": results.hardware(),
         "seconds": round(time.time() - began),
