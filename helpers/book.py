@@ -167,6 +167,7 @@ def _package_digest() -> str:
 def _papermill(template: Path, target: Path, parameters: dict) -> None:
     import nbformat
     import papermill
+    from traitlets.config import Config
 
     known = papermill.inspect_notebook(str(template))
     mine = {k: v for k, v in parameters.items() if k in known}
@@ -177,6 +178,13 @@ def _papermill(template: Path, target: Path, parameters: dict) -> None:
         kernel_name="python3",
         cwd=str(template.parent),
         progress_bar={"desc": template.stem, "file": sys.stderr, "leave": False},
+        stderr_file=sys.stderr,  # what helpers.progress says
+        config=Config(
+            {
+                "KernelManager": {"transport": "ipc"},  # no open ports
+                "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},  # its shutdown is no error
+            }
+        ),
     )
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
