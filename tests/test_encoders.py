@@ -157,3 +157,44 @@ def test_bf16_states_are_near_fp32(tiny):
 def test_unknown_encoders_are_refused_with_the_known_ones(name, message):
     with pytest.raises(ValueError, match=message):
         encoders.resolve(name)
+
+
+def test_a_folder_as_the_first_berts_were_released(tiny, tmp_path):
+    """Only a configuration, a vocabulary and pickled weights with the pre-training heads."""
+    from transformers import BertConfig, BertForPreTraining
+
+    pieces = sorted(tiny.tokenizer.get_vocab().items(), key=lambda item: item[1])
+    (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece, _ in pieces), encoding="utf-8")
+    shape = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    config = BertConfig(vocab_size=len(pieces), **shape)
+    config.to_json_file(tmp_path / "config.json")
+    weights = BertForPreTraining(config).state_dict()
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    loaded = encoders.load(tmp_path, device="cpu", precision="fp32")
+    name = "encoder.layer.1.output.dense.weight"
+    assert torch.equal(loaded.model.state_dict()[name], weights[f"bert.{name}"])
+    assert loaded.tokenizer.tokenize("The Cat") == tiny.tokenizer.tokenize("the cat")
+    [states] = encoders.hidden_states(loaded, [WORDS])
+    assert states.shape == (len(WORDS), 3, 32)
+
+
+def test_the_shipped_encoder_is_checked_against_its_checksums(tmp_path, monkeypatch):
+    import shutil
+
+    shutil.copytree(encoders.ASSETS / "minibert-seed0", tmp_path / "minibert-seed0")
+    monkeypatch.setattr(encoders, "ASSETS", tmp_path)
+    assert encoders.resolve("minibert") == tmp_path / "minibert-seed0"
+    config = tmp_path / "minibert-seed0" / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(store.DamagedArtifact, match=r"config\.json: missing or altered; reinstall"):
+        encoders.resolve("minibert")
+
+
+def test_minibert_loads_as_any_bert_does():
+    from transformers import AutoModel
+
+    with encoders.quiet():
+        model = AutoModel.from_pretrained(encoders.ASSETS / "minibert-seed0")
+    shape = (model.config.num_hidden_layers, model.config.hidden_size, model.config.num_attention_heads)
+    assert shape == (12, 256, 4) and model.config.vocab_size == 16_000
+    assert sum(p.stat().st_size for p in (encoders.ASSETS / "minibert-seed0").iterdir()) < 30e6
