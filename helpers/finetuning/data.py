@@ -4,7 +4,7 @@ What does not fit the recipe's ``max_length`` is never lost in silence: every en
 what it cut, windowed or skipped, in :attr:`Inputs.counts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -128,6 +128,12 @@ def _join(encoder: encoders.Encoder, a: list[int], b: list[int] | None = None) -
     }
 
 
+def _aligned(encoder: encoders.Encoder, segments: Sequence) -> Iterator[tuple[list[int], list[int]]]:
+    """:func:`encoders.align` a few thousand segments at a time: full MNLI has 786,000."""
+    for start in range(0, len(segments), 4096):
+        yield from encoders.align(encoder.tokenizer, segments[start : start + 4096])
+
+
 def _sentences(records, encoder, recipe, known, targets) -> Inputs:
     """One input a sentence, up to the last word that fits; with targets, longer sentences are skipped."""
     room = _room(encoder, recipe, pair=False)
@@ -135,7 +141,7 @@ def _sentences(records, encoder, recipe, known, targets) -> Inputs:
     number = {label: i for i, label in enumerate(known)}
     inputs = Inputs()
     skipped = cut = 0
-    for r, (ids, word_of) in enumerate(encoders.align(encoder.tokenizer, [s.words for s in records])):
+    for r, (ids, word_of) in enumerate(_aligned(encoder, [s.words for s in records])):
         sentence = records[r]
         n = len(sentence.words)
         if len(ids) > room:
@@ -165,11 +171,11 @@ def _pairs(records, encoder, recipe, known, targets) -> Inputs:
     """One input a pair; of one too long the longer segment loses its end, as in google-research/bert."""
     room = _room(encoder, recipe, pair=True)
     number = {label: i for i, label in enumerate(known)}
-    aligned = encoders.align(encoder.tokenizer, [x for p in records for x in (p.premise, p.hypothesis)])
+    aligned = _aligned(encoder, [x for p in records for x in (p.premise, p.hypothesis)])
     inputs = Inputs()
     cut = lost = 0
     for r, pair in enumerate(records):
-        a, b = aligned[2 * r][0], aligned[2 * r + 1][0]
+        (a, _), (b, _) = next(aligned), next(aligned)
         over = len(a) + len(b) - room
         if over > 0:
             cut, lost = cut + 1, lost + over
@@ -204,7 +210,7 @@ def _questions(records, encoder, recipe, known, targets) -> Inputs:
     With targets, a window that does not hold the whole first answer points to [CLS].
     """
     room = _room(encoder, recipe, pair=True)
-    questions = encoders.align(encoder.tokenizer, [q.question for q in records])
+    questions = _aligned(encoder, [q.question for q in records])
     contexts = _contexts(encoder.tokenizer, {q.context for q in records})
     inputs = Inputs()
     several = cut = absent = 0
