@@ -206,7 +206,8 @@ def _build_pages(root: Path, stage: Path, output: Path) -> str:
     config["execute"]["execute_notebooks"] = "off"
     (stage / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     # Jupyter Book puts its output into <path-output>/_build.
-    command = [sys.executable, "-m", "jupyter_book", "build", str(stage), *OPTIONS]
+    start = "from jupyter_book.cli.main import main; main()"  # the package cannot be run with -m
+    command = [sys.executable, "-c", start, "build", str(stage), *OPTIONS]
     command += ["--all", "--path-output", str(output.parent)]
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

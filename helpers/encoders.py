@@ -21,7 +21,8 @@ ASSETS = Path(__file__).parent / "assets"
 SCHEMA = 1  # raise when stored activations change form
 POOLS = ("mean", "first", "pieces")
 CHUNK_BYTES = 256 * 2**20  # hidden states held at once
-BATCH_PIECES = 4096
+BATCH_PIECES = 1024  # on a CPU: small batches need less padding, and fit its caches
+GPU_BATCH_PIECES = 32768
 
 Segment = str | tuple[str, ...]
 
@@ -438,7 +439,7 @@ def _forward(encoder: Encoder, windows: list[_Window], n_rows: int, layers: list
     sums: dict[tuple[int, int], tuple[torch.Tensor, int]] = {}
     autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=encoder.precision == "bf16")
     with torch.no_grad(), autocast:
-        for batch in _batches(windows):
+        for batch in _batches(windows, batch_pieces(device)):
             rows, inverse = torch.unique(
                 torch.tensor([r for w in batch for r in w.rows]), return_inverse=True
             )
@@ -477,10 +478,15 @@ def _gather(sums: dict, out: torch.Tensor, layer: int, rows: list, totals, count
             sums[layer, row] = (total, seen)
 
 
-def _batches(windows: list[_Window]) -> Iterator[list[_Window]]:
+def batch_pieces(device: torch.device) -> int:
+    """Wordpieces in a batch, padding counted."""
+    return BATCH_PIECES if device.type == "cpu" else GPU_BATCH_PIECES
+
+
+def _batches(windows: list[_Window], pieces: int) -> Iterator[list[_Window]]:
     ordered = sorted((w for w in windows if w.positions), key=lambda w: -len(w.ids))
     while ordered:
-        size = max(1, BATCH_PIECES // len(ordered[0].ids))
+        size = max(1, pieces // len(ordered[0].ids))
         yield ordered[:size]
         ordered = ordered[size:]
 
