@@ -169,6 +169,8 @@ def _papermill(template: Path, target: Path, parameters: dict) -> None:
     import papermill
     from traitlets.config import Config
 
+    # The kernels' libraries ask for widgets that nothing here would show.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     known = papermill.inspect_notebook(str(template))
     mine = {k: v for k, v in parameters.items() if k in known}
     notebook = papermill.execute_notebook(

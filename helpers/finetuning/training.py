@@ -206,8 +206,6 @@ def _tune(folder, task, encoder, train, evaluation, seed, progress, checkpoint_e
     """Train in ``folder``, going on from a checkpoint there, and fill it."""
     with _contained(seed):
         loaded = encoders.load(encoder)
-        if loaded.device.type == "cpu":  # the fused kernel falls back with dropout: a fifth slower there
-            loaded.model.set_attn_implementation("eager")
         labels = data.labels(task.model, train)
         predictor = prediction.untrained(task, loaded, labels, seed)
         # Evaluation records are encoded first too, so that what is wrong with them shows at once.
