@@ -80,6 +80,8 @@ _PAPER_QA = TuningRecipe(epochs=2, learning_rate=3e-5, batch_size=12, max_length
 # A small encoder takes larger steps; its new output layer, which has only some hundred of them, larger
 # ones still (without bias correction the first few hundred are up to three times as large as they say).
 _SMALL = dict(learning_rate=1e-4, head_learning_rate=1e-3, batch_size=16)
+# At those a whole-sentence judgement degenerates: all inputs come to look alike and get one answer.
+_SMALL_NLI = dict(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=16)
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -101,7 +103,7 @@ PROFILES: dict[str, Profile] = {
             encoder="minibert",
             tasks=_tasks(
                 Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 4000, 500),
-                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL), 3000, 1000),
+                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 3000, 1000),
                 Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1500, 400),
             ),
         ),
@@ -110,7 +112,7 @@ PROFILES: dict[str, Profile] = {
             encoder="google/bert_uncased_L-12_H-256_A-4",
             tasks=_tasks(
                 Task("Dep", "ud-ewt", TuningRecipe(epochs=5, max_length=512, **_SMALL)),
-                Task("NLI", "mnli", TuningRecipe(epochs=1, **_SMALL), 40_000, 2000),
+                Task("NLI", "mnli", TuningRecipe(epochs=1, **_SMALL_NLI), 40_000, 2000),
                 Task("QA", "squad", TuningRecipe(epochs=1, max_length=384, **_SMALL), 10_000, 1000),
             ),
         ),
@@ -119,7 +121,7 @@ PROFILES: dict[str, Profile] = {
             encoder="minibert",
             tasks=_tasks(
                 Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_SMALL)),
-                Task("NLI", "mnli-reduced", TuningRecipe(epochs=2, **_SMALL)),
+                Task("NLI", "mnli-reduced", TuningRecipe(epochs=2, **_SMALL_NLI)),
                 Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 2500, 1000),
             ),
             seeds=(0,),  # what two CPU cores do in half an hour; a GPU has time for all of QA and more seeds
