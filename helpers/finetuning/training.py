@@ -220,11 +220,7 @@ def _tune(folder, task, encoder, train, evaluation, seed, progress, checkpoint_e
             raise ValueError(
                 f"none of the {len(train)} training records fits max_length {task.recipe.max_length}"
             )
-        attention = loaded.model.config._attn_implementation
-        if loaded.device.type == "cpu":  # the fused kernel falls back with dropout: a fifth slower there
-            loaded.model.set_attn_implementation("eager")
         course, facts = _train(folder, predictor, inputs, seed, progress, checkpoint_every)
-        loaded.model.set_attn_implementation(attention)
         if _is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
 
