@@ -102,9 +102,9 @@ PROFILES: dict[str, Profile] = {
             name="quick",
             encoder="minibert",
             tasks=_tasks(
-                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 4000, 500),
+                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 3000, 500),
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 3000, 1000),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1500, 400),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1000, 400),
             ),
         ),
         Profile(
