@@ -68,10 +68,6 @@ class Profile:
         raise ValueError(f"unknown model {model!r}; choose from {', '.join(t.model for t in self.tasks)}")
 
 
-def _tasks(dep: Task, nli: Task, qa: Task) -> tuple[Task, ...]:
-    return (dep, nli, qa)
-
-
 # The paper's hyperparameters where it prints them (Dep), those of google-research/bert elsewhere.
 _PAPER_DEP = TuningRecipe(epochs=20, learning_rate=3e-5, batch_size=32, max_length=512)
 _PAPER_NLI = TuningRecipe(epochs=3, learning_rate=2e-5, batch_size=32, max_length=128)
@@ -89,7 +85,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="smoke",
             encoder="tiny",
-            tasks=_tasks(
+            tasks=(
                 Task("Dep", "uds-dep", TuningRecipe(epochs=1, batch_size=8), 32, 16),
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, batch_size=8), 32, 16),
                 Task("QA", "uds-qa", TuningRecipe(epochs=1, batch_size=8), 32, 16),
@@ -101,7 +97,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="quick",
             encoder="minibert",
-            tasks=_tasks(
+            tasks=(
                 Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 3000, 500),
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 3000, 1000),
                 Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1000, 400),
@@ -110,7 +106,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="laptop",
             encoder="google/bert_uncased_L-12_H-256_A-4",
-            tasks=_tasks(
+            tasks=(
                 Task("Dep", "ud-ewt", TuningRecipe(epochs=5, max_length=512, **_SMALL)),
                 Task("NLI", "mnli", TuningRecipe(epochs=1, **_SMALL_NLI), 40_000, 2000),
                 Task("QA", "squad", TuningRecipe(epochs=1, max_length=384, **_SMALL), 10_000, 1000),
@@ -119,7 +115,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="reduced",
             encoder="minibert",
-            tasks=_tasks(
+            tasks=(
                 Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_SMALL)),
                 Task("NLI", "mnli-reduced", TuningRecipe(epochs=2, **_SMALL_NLI)),
                 Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 2500, 1000),
@@ -129,7 +125,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="paper",
             encoder="google-bert/bert-base-uncased",
-            tasks=_tasks(
+            tasks=(
                 Task("Dep", "ud-ewt", _PAPER_DEP),
                 Task("NLI", "mnli", _PAPER_NLI),
                 Task("QA", "squad", _PAPER_QA),

@@ -53,11 +53,16 @@ def save(analysis: str, frame: pd.DataFrame, settings: profiles.Profile, **detai
     path = folder / f"{analysis}.csv"
     with store.atomic_write(path) as file:
         frame.to_csv(file, index=False, float_format="%.6g")
+    add_entry(folder, analysis, provenance(settings) | details)
+    return path
+
+
+def add_entry(folder: Path, analysis: str, entry: dict) -> None:
+    """Put an entry into a folder's ``provenance.json``, keeping the others."""
     known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
-    known[analysis] = provenance(settings) | details
+    known[analysis] = entry
     with store.atomic_write(folder / PROVENANCE) as file:
         json.dump(known, file, indent=1, ensure_ascii=False)
-    return path
 
 
 def provenance(settings: profiles.Profile) -> dict:
@@ -130,10 +135,7 @@ def record(analysis: str, settings: profiles.Profile) -> None:
     source, target = store.home() / "results" / run_name(settings), RECORDED / settings.name
     target.mkdir(parents=True, exist_ok=True)
     shutil.copy(source / f"{analysis}.csv", target)
-    known = read_provenance(target) if (target / PROVENANCE).exists() else {}
-    known[analysis] = read_provenance(source)[analysis]
-    with store.atomic_write(target / PROVENANCE) as file:
-        json.dump(known, file, indent=1, ensure_ascii=False)
+    add_entry(target, analysis, read_provenance(source)[analysis])
 
 
 def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:

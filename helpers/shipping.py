@@ -6,7 +6,6 @@ shipped, the corpus's licences from its list of sources.
 
 import csv
 import itertools
-import json
 import re
 import time
 from collections import Counter
@@ -98,16 +97,9 @@ def ship(
     _write(folder / "SHA256SUMS", "".join(sums))
     with store.atomic_write(recorded / f"seed{recipe.seed}.csv") as file:
         curve(log, recipe.seed).to_csv(file, index=False, float_format="%.6g")
-    record(f"seed{recipe.seed}", facts, recorded)
+    results.add_entry(recorded, f"seed{recipe.seed}", facts)
     report(f"{folder}: {sum(p.stat().st_size for p in folder.iterdir()) / 1e6:.1f} MB")
     return folder
-
-
-def record(entry: str, facts: dict, recorded: Path = RECORDED) -> None:
-    """Set one entry of the folder's ``provenance.json``."""
-    path = recorded / results.PROVENANCE
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    _write(path, json.dumps(known | {entry: facts}, indent=1, ensure_ascii=False) + "\n")
 
 
 def curve(log: list[dict], seed: int) -> pd.DataFrame:
@@ -142,7 +134,7 @@ def curves(recorded: Path = RECORDED) -> pd.DataFrame:
 
 def runs(recorded: Path = RECORDED) -> dict[str, dict]:
     """What is recorded of each shipped run, by ``seed<n>``: the facts that :func:`ship` gathers."""
-    facts = json.loads((Path(recorded) / results.PROVENANCE).read_text(encoding="utf-8"))
+    facts = results.read_provenance(Path(recorded))
     return {name: facts[name] for name in sorted(facts) if re.fullmatch(r"seed\d+", name)}
 
 
@@ -452,7 +444,7 @@ def record_overlap(
     with store.atomic_write(Path(recorded) / "overlap.csv") as file:
         frame.to_csv(file, index=False, float_format="%.6g")
     facts = {"commit": results.commit(), "files": {p.name: store.sha256(p) for p in files}}
-    record("overlap", facts | {"hardware": results.hardware()}, Path(recorded))
+    results.add_entry(Path(recorded), "overlap", facts | {"hardware": results.hardware()})
     return frame
 
 
