@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from helpers import store
-from helpers.corpora.records import Pair, Passage, Question, Sentence
+from helpers.corpora.records import LabelledSpans, Pair, Passage, Question, Sentence
 
 ASSETS = Path(__file__).parent / "assets"
 SCHEMA = 1  # raise when stored activations change form
@@ -219,7 +219,7 @@ def segments(record) -> tuple[Segment, Segment | None]:
     paper's "question [SEP] passage"); a passage its text. A tuple or list of words, or a string, is a
     segment by itself.
     """
-    if isinstance(record, Sentence):
+    if isinstance(record, (Sentence, LabelledSpans)):
         return record.words, None
     if isinstance(record, Pair):
         return record.premise, record.hypothesis

@@ -15,6 +15,7 @@ CORPORA = (
     "ud-ewt", "gum", "mnli", "mnli-reduced", "squad", "squad-reduced", "wikipedia", "wikitext-2", "text",
     "uds-dep", "uds-nli", "uds-qa",
 )  # fmt: skip
+SUITES = ("uds", "open", "ontonotes")  # of edge-probing tasks
 TEXTS = ("wikipedia", "text")  # those that are running text in a single part
 
 
@@ -46,6 +47,33 @@ class Task:
 
 
 @dataclass(frozen=True)
+class EdgeRecipe:
+    """How edge probes are trained. The defaults are those of Tenney et al. (2019) as in jiant's code."""
+
+    projection: int = 256  # width of each span's representation
+    hidden: int = 256  # of the classifier
+    dropout: float = 0.3
+    learning_rate: float = 1e-4
+    batch_size: int = 32  # sentences
+    validate_every: int = 500  # steps
+    patience: int = 5  # validations without a gain until the rate is halved
+    stop_after: int = 20  # validations without a gain until training ends
+    max_steps: int = 50_000
+    clip: float = 5.0
+
+
+@dataclass(frozen=True)
+class StructuralRecipe:
+    """How structural probes are trained. The defaults are those of Hewitt and Manning (2019)."""
+
+    learning_rate: float = 1e-3
+    batch_size: int = 20  # sentences
+    epochs: int = 40
+    decay: float = 0.1  # of the rate, after an epoch without a gain on held-out data
+    stop_after: int = 5  # epochs without a gain
+
+
+@dataclass(frozen=True)
 class Profile:
     """One size at which the whole book can be run."""
 
@@ -58,6 +86,17 @@ class Profile:
     n_tokens: int = 5000
     n_bootstrap: int = 1000
     sample_seed: int = 0
+    suite: str = "open"  # corpora of the probing tasks: uds, open or ontonotes
+    probe_train: int | None = None  # sentences that probes are trained on; None: all
+    probe_eval: int | None = None  # sentences each of dev and test
+    probe_rank: int = 512  # of structural probes
+    probe_seeds: tuple[int, ...] = (0,)  # seeds of a probe's initial weights and order of examples
+    edge: EdgeRecipe = EdgeRecipe()
+    structural: StructuralRecipe = StructuralRecipe()
+    sweep: tuple[Task, ...] = ()  # tasks of the layer ablations; empty: ``tasks``
+    sweep_layers: tuple[int, ...] = ()  # layers k that are frozen through or cut after; empty: all
+    sweep_seeds: tuple[int, ...] = (0,)  # fine-tuning seeds of the ablations
+    head_rates: tuple[float, ...] = (3e-5, 3e-4, 3e-3)  # that a head on frozen layers is tried with
     paths: dict[str, str] = field(default_factory=dict)  # corpus -> local folder in its official format
 
     def task(self, model: str) -> Task:
@@ -146,7 +185,7 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
     base = PROFILES.get(profile)
     if base is None:
         raise ValueError(_unknown("profile", profile, PROFILES))
-    known = {f.name for f in dataclasses.fields(Profile)} - {"name", "tasks"}
+    known = {f.name for f in dataclasses.fields(Profile)} - {"name", "tasks", "edge", "structural", "sweep"}
     changes = {}
     for key, value in overrides.items():
         if key not in known:
@@ -156,21 +195,30 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
     result = replace(base, **changes)
     if result.n_sentences < 2 or result.n_tokens < 10 or result.n_bootstrap < 2:
         raise ValueError("n_sentences and n_bootstrap must be at least 2, n_tokens at least 10")
+    if result.suite not in SUITES:
+        raise ValueError(_unknown("suite", result.suite, SUITES))
+    if min(result.probe_train or 2, result.probe_eval or 2) < 2 or result.probe_rank < 1:
+        raise ValueError("probe_train and probe_eval must be at least 2, probe_rank at least 1")
     if result.text not in TEXTS:
         raise ValueError(_unknown("corpus", result.text, TEXTS))
     for name in result.paths:
         if name not in CORPORA:
             raise ValueError(_unknown("corpus", name, CORPORA))
-    if not result.seeds:
-        raise ValueError("seeds must name at least one fine-tuning seed")
+    for name in ("seeds", "probe_seeds", "sweep_seeds", "head_rates"):
+        if not getattr(result, name):
+            kind = "rate" if name == "head_rates" else "seed"
+            raise ValueError(f"{name} must name at least one {kind}")
     return result
 
 
 def _checked(key: str, value: Any, example: Any) -> Any:
     if isinstance(example, tuple) and isinstance(value, (list, tuple)):
-        if not all(isinstance(v, int) and not isinstance(v, bool) for v in value):
-            raise ValueError(f"setting {key!r}: expected whole numbers, got {value!r}")
+        kinds, expected = ((int, float), "numbers") if key == "head_rates" else (int, "whole numbers")
+        if not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
+            raise ValueError(f"setting {key!r}: expected {expected}, got {value!r}")
         return tuple(value)
+    if key in ("probe_train", "probe_eval"):  # None in some profiles: everything there is
+        example = 1000
     if type(value) is not type(example):
         raise ValueError(
             f"setting {key!r}: expected {type(example).__name__} such as {example!r}, got {value!r}"

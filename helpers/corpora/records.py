@@ -63,7 +63,31 @@ class Passage:
     genre: str = ""
 
 
-Record = Sentence | Pair | Question | Passage
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A labelled span of a sentence, or a labelled pair of spans: one decision of an edge probe.
+
+    Spans are (first, end) positions of words from 0, the end exclusive, as in jiant's edge-probing files.
+    ``span2`` is None where a task labels single spans; ``labels`` may be empty (no label holds) or several.
+    """
+
+    span1: tuple[int, int]
+    span2: tuple[int, int] | None
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSpans:
+    """A tokenised sentence with the targets of one edge-probing task."""
+
+    id: str
+    words: tuple[str, ...]
+    targets: tuple[Target, ...]
+    document: str = ""
+    genre: str = ""
+
+
+Record = Sentence | Pair | Question | Passage | LabelledSpans
 
 
 class CorpusError(ValueError):
