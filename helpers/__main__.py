@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"helpers: {error}", file=sys.stderr)
         return 2
 
@@ -29,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the analyses without notebooks, resumably")
     _settings_options(run)
+    run.add_argument(
+        "--only", action="append", default=[], metavar="ANALYSIS", help="this one alone; may be repeated"
+    )
     run.add_argument("--record", action="store_true", help="also copy the results into book/recorded/")
     run.set_defaults(run=_run)
 
@@ -96,7 +99,7 @@ def _run(options) -> None:
     from helpers import analyses
 
     settings = profiles.settings(options.profile, **_overrides(options))
-    analyses.run_all(settings, record=options.record)
+    analyses.run_all(settings, only=options.only, record=options.record)
 
 
 def _data(options) -> int:

@@ -3,7 +3,8 @@
 Every function here may be called first, in any order: what it needs and the store lacks is computed.
 """
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 
 from helpers import results
 from helpers.analyses.finetuning import corpus_baselines, fine_tuned, fine_tuning, headline, task_records
@@ -22,10 +23,28 @@ ANALYSES: dict[str, Callable] = {
 }
 
 
-def run_all(settings: Profile, *, record: bool = False, report: Callable = print) -> None:
-    """Run every analysis; with ``record`` also write the tables into ``book/recorded/<profile>/``."""
-    for name, analysis in ANALYSES.items():
+def run_all(
+    settings: Profile, *, only: Sequence[str] = (), record: bool = False, report: Callable = print
+) -> None:
+    """Run every analysis, or those named; with ``record`` also copy the tables into ``book/recorded/``.
+
+    An analysis that fails is reported and the others go on; RuntimeError, at the end, names those that
+    did. Raises ValueError for an unknown name, listing the valid ones.
+    """
+    for name in only:
+        if name not in ANALYSES:
+            raise ValueError(f"unknown analysis {name!r}; valid: {', '.join(ANALYSES)}")
+    failed = {}
+    for name in only or ANALYSES:
         report(f"== {name}")
-        analysis(settings, report)
-        if record:
-            results.record(name, settings)
+        try:
+            ANALYSES[name](settings, report)
+        except Exception as error:
+            report("".join(traceback.format_exception(error)))
+            failed[name] = f"{type(error).__name__}: {error}"
+        else:
+            if record:
+                results.record(name, settings)
+    if failed:
+        told = "; ".join(f"{name} ({why})" for name, why in failed.items())
+        raise RuntimeError(f"{len(failed)} of {len(only or ANALYSES)} analyses failed: {told}")
