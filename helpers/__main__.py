@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, FileNotFoundError) as error:
         print(f"helpers: {error}", file=sys.stderr)
         return 2
 
@@ -95,11 +95,16 @@ def _book(options) -> int:
     return book.build(options.profile, only=options.only, overrides=_overrides(options))
 
 
-def _run(options) -> None:
+def _run(options) -> int:
     from helpers import analyses
 
     settings = profiles.settings(options.profile, **_overrides(options))
-    analyses.run_all(settings, only=options.only, record=options.record)
+    try:
+        analyses.run_all(settings, only=options.only, record=options.record)
+    except analyses.AnalysesFailed as error:  # the tracebacks are above
+        print(f"helpers: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _data(options) -> int:

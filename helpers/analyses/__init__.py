@@ -12,7 +12,7 @@ from helpers.analyses.rsa import VARIANTS, compare_layers, rsa_of, rsa_to_base, 
 from helpers.profiles import Profile
 
 __all__ = [
-    "ANALYSES", "VARIANTS", "compare_layers", "corpus_baselines", "fine_tuned", "fine_tuning", "headline",
+    "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "corpus_baselines", "fine_tuned", "fine_tuning", "headline",
     "rsa_of", "rsa_to_base", "run_all", "sample_rows", "task_records",
 ]  # fmt: skip
 
@@ -23,13 +23,17 @@ ANALYSES: dict[str, Callable] = {
 }
 
 
+class AnalysesFailed(RuntimeError):
+    """Some analyses of a run failed; the message names them, and the others are done."""
+
+
 def run_all(
     settings: Profile, *, only: Sequence[str] = (), record: bool = False, report: Callable = print
 ) -> None:
     """Run every analysis, or those named; with ``record`` also copy the tables into ``book/recorded/``.
 
-    An analysis that fails is reported and the others go on; RuntimeError, at the end, names those that
-    did. Raises ValueError for an unknown name, listing the valid ones.
+    An analysis that fails is reported and the others go on; :class:`AnalysesFailed`, at the
+    end, names those that did. Raises ValueError for an unknown name, listing the valid ones.
     """
     for name in only:
         if name not in ANALYSES:
@@ -47,4 +51,4 @@ def run_all(
                 results.record(name, settings)
     if failed:
         told = "; ".join(f"{name} ({why})" for name, why in failed.items())
-        raise RuntimeError(f"{len(failed)} of {len(only or ANALYSES)} analyses failed: {told}")
+        raise AnalysesFailed(f"{len(failed)} of {len(only or ANALYSES)} analyses failed: {told}")
