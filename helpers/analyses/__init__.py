@@ -12,7 +12,8 @@ from helpers.analyses.rsa import VARIANTS, compare_layers, rsa_of, rsa_to_base, 
 from helpers.profiles import Profile
 
 __all__ = [
-    "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "corpus_baselines", "fine_tuned", "fine_tuning", "headline",
+    "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "corpus_baselines", "fine_tuned",
+    "fine_tuning", "headline",
     "rsa_of", "rsa_to_base", "run_all", "sample_rows", "task_records",
 ]  # fmt: skip
 
