@@ -1,0 +1,193 @@
+"""Train the probes of all layers side by side, each as if it were alone.
+
+The parameters of k probes of one shape are stacked into tensors (k, ...), so that a layer's forward pass
+is a slice of one batched product. The sum of the k losses is differentiated: a probe's gradient is that of
+its own loss. Each probe has its own optimiser state, gradient norm, learning rate, early stopping and best
+parameters. Random numbers (order, dropout) are functions of seed and step alone, so a probe sees the same
+whether it is trained alone, beside others, or by a run that was killed and resumed.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from helpers import store
+
+Parameters = dict[str, torch.Tensor]  # name -> (n_probes, ...)
+
+SMALLEST_RATE = 1e-6
+CHECKPOINT = "checkpoint.pt"
+
+
+class Adam:
+    """Adam on stacked parameters, each probe by itself: torch's own on a group of views a probe.
+
+    ``parameters`` (name -> leaf tensor (n_probes, ...)) are changed in place by :meth:`step`, which takes
+    the gradients that ``backward`` left in them and clips each probe's to norm ``clip``. ``rates`` holds a
+    learning rate a probe.
+    """
+
+    def __init__(self, parameters: Parameters, rates: list[float], clip: float | None = None):
+        self.parameters, self.clip = parameters, clip
+        views = self._views({name: p.detach() for name, p in parameters.items()}, len(rates))
+        groups = [{"params": own, "lr": rate} for own, rate in zip(views, rates, strict=True)]
+        self.adam = torch.optim.Adam(groups, fused=True)
+
+    @staticmethod
+    def _views(tensors: Parameters, n: int) -> list[list[torch.Tensor]]:
+        return [[tensor[i] for tensor in tensors.values()] for i in range(n)]
+
+    @property
+    def rates(self) -> list[float]:
+        return [group["lr"] for group in self.adam.param_groups]
+
+    @rates.setter
+    def rates(self, rates: list[float]) -> None:
+        for group, rate in zip(self.adam.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def step(self) -> None:
+        """One update of all probes; gradients are cleared."""
+        gradients = {name: p.grad for name, p in self.parameters.items()}
+        for group, own in zip(self.adam.param_groups, self._views(gradients, len(self.rates)), strict=True):
+            for view, gradient in zip(group["params"], own, strict=True):
+                view.grad = gradient
+            if self.clip is not None:
+                torch.nn.utils.clip_grad_norm_(group["params"], self.clip)
+        self.adam.step()
+        for p in self.parameters.values():
+            p.grad = None
+
+    def keep(self, which: list[int]) -> Parameters:
+        """Go on with these of the probes alone; their parameters, now stacked anew."""
+        old = self.adam
+        self.parameters = {
+            name: p.detach()[which].clone().requires_grad_() for name, p in self.parameters.items()
+        }
+        views = self._views({name: p.detach() for name, p in self.parameters.items()}, len(which))
+        groups = [
+            {"params": own, "lr": old.param_groups[i]["lr"]} for i, own in zip(which, views, strict=True)
+        ]
+        self.adam = torch.optim.Adam(groups, fused=True)
+        for i, own in zip(which, views, strict=True):
+            for before, view in zip(old.param_groups[i]["params"], own, strict=True):
+                if before in old.state:
+                    self.adam.state[view] = old.state[before]
+        return self.parameters
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long probes are trained and at what rate; each probe comes to its own end."""
+
+    learning_rate: float
+    max_steps: int
+    validate_every: int  # steps
+    patience: int  # validations without a gain until the rate is multiplied by ``decay``
+    stop_after: int  # validations without a gain until training ends
+    decay: float = 0.5
+    clip: float | None = None  # norm of the gradient
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Probes as they were at their best validation."""
+
+    parameters: Parameters
+    scores: list[float]  # at that validation
+    best_steps: list[int]  # when that was
+    steps: list[int]  # when training ended
+
+
+def train(
+    initial: Parameters,
+    loss: Callable[[Parameters, list[int], int], torch.Tensor],
+    validate: Callable[[Parameters, list[int]], list[float]],
+    schedule: Schedule,
+    *,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint_every: float = 60.0,
+) -> Trained:
+    """Train stacked probes from ``initial`` (name -> (n_probes, ...)) until each has stopped.
+
+    ``loss(parameters, alive, step)`` gives the losses (n_alive,) at a step, counted from 0, of the probes
+    numbered ``alive``, to which ``parameters`` have been cut down; what it draws at random must depend on
+    the step alone. ``validate(parameters, alive)`` gives their scores, higher is better. With a ``folder``
+    the state is saved there every ``checkpoint_every`` seconds, and training goes on from what is found
+    there. ``progress(step, max_steps)`` is told of each validation. Raises FloatingPointError if a loss is
+    not finite.
+    """
+    n = len(next(iter(initial.values())))
+    state = {
+        "step": 0,
+        "alive": list(range(n)),
+        "best": {name: p.detach().clone() for name, p in initial.items()},
+        "scores": [float("-inf")] * n,
+        "best_steps": [0] * n,
+        "steps": [0] * n,
+        "since_decay": [0] * n,  # validations without a gain, since the last change of the rate
+        "stale": [0] * n,  # the same since the best one
+    }
+    parameters = {name: p.detach().clone().requires_grad_() for name, p in initial.items()}
+    adam = Adam(parameters, [schedule.learning_rate] * n, schedule.clip)
+    saved = folder / CHECKPOINT if folder else None
+    if saved and saved.exists():
+        found = torch.load(saved, map_location=next(iter(parameters.values())).device, weights_only=True)
+        state = found["state"]
+        parameters = adam.keep(state["alive"])
+        with torch.no_grad():
+            for name, p in parameters.items():
+                p.copy_(found["parameters"][name])
+        adam.adam.load_state_dict(found["adam"])
+    last_saved = time.monotonic()
+    while state["alive"] and state["step"] < schedule.max_steps:
+        losses = loss(parameters, state["alive"], state["step"])
+        losses.sum().backward()
+        adam.step()
+        state["step"] += 1
+        if state["step"] % schedule.validate_every and state["step"] < schedule.max_steps:
+            continue
+        if not torch.isfinite(losses).all():
+            raise FloatingPointError(f"loss is not finite at step {state['step']}; lower the learning rate")
+        with torch.no_grad():
+            going_on = _judge(state, adam, validate(parameters, state["alive"]), schedule)
+        if len(going_on) < len(state["alive"]):
+            state["alive"] = [state["alive"][i] for i in going_on]
+            if going_on:
+                parameters = adam.keep(going_on)
+        if progress:
+            progress(state["step"], schedule.max_steps)
+        if saved and time.monotonic() - last_saved >= checkpoint_every and state["alive"]:
+            with store.atomic_write(saved, "wb") as file:
+                tensors = {name: p.detach() for name, p in parameters.items()}
+                torch.save({"state": state, "parameters": tensors, "adam": adam.adam.state_dict()}, file)
+            last_saved = time.monotonic()
+    if saved:
+        saved.unlink(missing_ok=True)
+    return Trained(state["best"], state["scores"], state["best_steps"], state["steps"])
+
+
+def _judge(state: dict, adam: Adam, scores: list[float], schedule: Schedule) -> list[int]:
+    """Keep what has improved, lower the rates of what has not, and say which of the probes go on."""
+    going_on, rates = [], adam.rates
+    for i, (probe, score) in enumerate(zip(state["alive"], scores, strict=True)):
+        state["steps"][probe] = state["step"]
+        if score > state["scores"][probe]:
+            state["scores"][probe], state["best_steps"][probe] = score, state["step"]
+            state["stale"][probe] = state["since_decay"][probe] = 0
+            for name, p in adam.parameters.items():
+                state["best"][name][probe] = p.detach()[i]
+        else:
+            state["stale"][probe] += 1
+            state["since_decay"][probe] += 1
+            if state["since_decay"][probe] >= schedule.patience:
+                rates[i] = max(rates[i] * schedule.decay, min(rates[i], SMALLEST_RATE))
+                state["since_decay"][probe] = 0
+        if state["stale"][probe] < schedule.stop_after:
+            going_on.append(i)
+    adam.rates = rates
+    return going_on
