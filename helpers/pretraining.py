@@ -39,6 +39,7 @@ from helpers import store
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SCHEMA = 1  # raise when the encoded corpus changes form
 _BLOCK = re.compile(r"(bert\.encoder\.layer\.)(\d+)(\..+)")
+JUDGED_LENGTH = 128  # wordpieces of a held-out input
 HELDOUT_EVERY = 200  # of a data set without held-out files, one document in so many is held out
 _TITLE = re.compile(r" ?= [^=].* = ?$")  # an article's title in WikiText
 
@@ -441,7 +442,11 @@ class Batches(torch.utils.data.Dataset):
 def new_model(recipe: Recipe, tokenizer):
     """A freshly initialised ``BertForPreTraining`` of the recipe's shape; its seed is the recipe's.
 
-    Dropout is off: no token is seen often enough to be learnt by heart.
+    Dropout is off: no token is seen often enough to be learnt by heart. Two things start otherwise than in
+    BERT, because a small model on small batches is long in finding out that neighbours matter, and learns
+    little but word frequencies until it has: positions as sinusoids (Vaswani et al. 2017; they are learnt
+    on from there), and keys equal to queries, large enough for attention to favour what is near or alike
+    (mimetic initialisation, Trockman and Kolter 2023).
     """
     from transformers import BertConfig, BertForPreTraining
 
@@ -457,7 +462,20 @@ def new_model(recipe: Recipe, tokenizer):
         attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return BertForPreTraining(config)
+    model = BertForPreTraining(config)
+    with torch.no_grad():
+        model.bert.embeddings.position_embeddings.weight.copy_(_sinusoids(recipe.positions, recipe.hidden))
+        for block in model.bert.encoder.layer:
+            query, key = block.attention.self.query.weight, block.attention.self.key.weight
+            query.normal_(std=recipe.hidden**-0.5)
+            key.copy_(query)
+    return model
+
+
+def _sinusoids(positions: int, width: int) -> torch.Tensor:
+    """Sines and cosines of geometrically spaced wavelengths, (positions, width), not far above the words."""
+    angles = torch.arange(positions)[:, None] * 10_000.0 ** (-torch.arange(0, width, 2) / width)
+    return 0.07 * torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def losses(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -495,8 +513,11 @@ def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 16)
 
 
 def judge(heldout: EncodedCorpus, tokenizer, recipe: Recipe) -> Batches:
-    """The held-out batches that all runs of a recipe are evaluated on: short ones, whatever the seed."""
-    return Batches(heldout, tokenizer, dataclasses.replace(recipe, seed=10_000, long_share=0.0))
+    """The held-out batches that all runs are evaluated on, whatever their seed and the length they are at."""
+    length = min(JUDGED_LENGTH, recipe.positions)
+    return Batches(
+        heldout, tokenizer, dataclasses.replace(recipe, seed=10_000, short_length=length, long_share=0.0)
+    )
 
 
 def _to(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
@@ -544,8 +565,9 @@ def pretrain(
     ``folder`` receives ``checkpoint.pt`` (weights, optimiser, step) every ``checkpoint_every`` seconds,
     ``log.jsonl`` (see :func:`read_log`; a line every ``log_every`` steps), ``tokenizer/`` and at the end
     ``model/``. A run that finds a checkpoint goes on from it, with the same result as if it had not been
-    stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate`` and
-    ``layers``, which must be a multiple of those before (:func:`stacked`; the optimiser starts afresh).
+    stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate``,
+    ``short_length`` (short inputs first: Press et al. 2021) and ``layers``, which must be a multiple of those
+    before (:func:`stacked`; the optimiser starts afresh).
     Raises ValueError for any other change, FloatingPointError when the loss is no number any more, and
     :class:`Interrupted`, after saving, when ``stop(n)`` says so, n being the steps done in this call.
     """
@@ -701,7 +723,7 @@ def stacked(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Te
 
 
 def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
-    free = ("tokens", "learning_rate", "layers")
+    free = ("tokens", "learning_rate", "layers", "short_length")
     changed = [f.name for f in dataclasses.fields(old) if getattr(old, f.name) != getattr(new, f.name)]
     if bound := [name for name in changed if name not in free]:
         raise ValueError(f"{path}: was trained with other settings ({', '.join(bound)})")

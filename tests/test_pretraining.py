@@ -347,6 +347,41 @@ def test_a_run_goes_on_with_its_blocks_stacked(prepared, tmp_path):
     assert recipes == [2, 6]
 
 
+def test_a_run_goes_on_with_longer_inputs(prepared, tmp_path):
+    with pytest.raises(pretraining.Interrupted):
+        train(prepared, tmp_path, dataclasses.replace(TINY, short_length=16), stop=at(10))
+    train(prepared, tmp_path, TINY)
+    rows = pretraining.read_log(tmp_path)
+    assert [row["recipe"]["short_length"] for row in rows if "recipe" in row] == [16, TINY.short_length]
+    tokenizer, _, heldout = prepared
+    judges = [
+        pretraining.judge(heldout, tokenizer, dataclasses.replace(TINY, short_length=n, seed=n))
+        for n in (16, 32)
+    ]
+    a, b = (judge[0] for judge in judges)  # what a run is judged on is not changed by its own inputs
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_new_model_attends_to_what_is_near_or_alike(prepared):
+    tokenizer, _, _ = prepared
+    recipe = dataclasses.replace(TINY, hidden=64, heads=1, positions=64)
+    bert = pretraining.new_model(recipe, tokenizer).bert
+    position = bert.embeddings.position_embeddings.weight.detach().double()
+    # Sinusoids: how alike two positions are depends on their distance alone, and falls from 0 to 3.
+    alike = position @ position.T
+    for distance in range(4):
+        diagonal = alike.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=1e-4, atol=1e-6)
+    assert (alike[20, 20:24].diff() < 0).all()
+    queries = [block.attention.self.query.weight for block in bert.encoder.layer]
+    for block in bert.encoder.layer:
+        assert torch.equal(block.attention.self.query.weight, block.attention.self.key.weight)
+    assert not torch.equal(*queries[:2])
+    assert torch.equal(
+        queries[0], pretraining.new_model(recipe, tokenizer).bert.encoder.layer[0].attention.self.key.weight
+    )
+
+
 def test_finished_model_is_loaded_by_the_library_alone(prepared, whole):
     from transformers import AutoModel, AutoTokenizer, BertForPreTraining
 
