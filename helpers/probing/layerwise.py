@@ -89,6 +89,7 @@ class Schedule:
     patience: int  # validations without a gain until the rate is multiplied by ``decay``
     stop_after: int  # validations without a gain until training ends
     decay: float = 0.5
+    gain: float = 0.0  # by which a score must exceed the best to count as one
     clip: float | None = None  # norm of the gradient
 
 
@@ -176,7 +177,7 @@ def _judge(state: dict, adam: Adam, scores: list[float], schedule: Schedule) -> 
     going_on, rates = [], adam.rates
     for i, (probe, score) in enumerate(zip(state["alive"], scores, strict=True)):
         state["steps"][probe] = state["step"]
-        if score > state["scores"][probe]:
+        if score > state["scores"][probe] + schedule.gain:
             state["scores"][probe], state["best_steps"][probe] = score, state["step"]
             state["stale"][probe] = state["since_decay"][probe] = 0
             for name, p in adam.parameters.items():
