@@ -54,6 +54,7 @@ class EdgeRecipe:
     hidden: int = 256  # of the classifier
     dropout: float = 0.3
     learning_rate: float = 1e-4
+    mix_learning_rate: float | None = None  # of a scalar mix's weights; None: the same
     batch_size: int = 32  # sentences
     validate_every: int = 500  # steps
     patience: int = 5  # validations without a gain until the rate is halved
@@ -97,6 +98,8 @@ class Profile:
     sweep_layers: tuple[int, ...] = ()  # layers k that are frozen through or cut after; empty: all
     sweep_seeds: tuple[int, ...] = (0,)  # fine-tuning seeds of the ablations
     head_rates: tuple[float, ...] = (3e-5, 3e-4, 3e-3)  # that a head on frozen layers is tried with
+    domain_share: float = 1.0  # of n_sentences and n_tokens: what each text of the domain comparison has
+    domain_seeds: tuple[int, ...] = ()  # fine-tuning seeds of that comparison; empty: ``seeds``
     paths: dict[str, str] = field(default_factory=dict)  # corpus -> local folder in its official format
 
     def task(self, model: str) -> Task:

@@ -32,13 +32,13 @@ class Adam:
 
     def __init__(self, parameters: Parameters, rates: list[float], clip: float | None = None):
         self.parameters, self.clip = parameters, clip
-        views = self._views({name: p.detach() for name, p in parameters.items()}, len(rates))
+        views = self._views({name: p.detach() for name, p in parameters.items()})
         groups = [{"params": own, "lr": rate} for own, rate in zip(views, rates, strict=True)]
         self.adam = torch.optim.Adam(groups, fused=True)
 
     @staticmethod
-    def _views(tensors: Parameters, n: int) -> list[list[torch.Tensor]]:
-        return [[tensor[i] for tensor in tensors.values()] for i in range(n)]
+    def _views(tensors: Parameters) -> list[list[torch.Tensor]]:
+        return [list(own) for own in zip(*(tensor.unbind() for tensor in tensors.values()), strict=True)]
 
     @property
     def rates(self) -> list[float]:
@@ -52,11 +52,14 @@ class Adam:
     def step(self) -> None:
         """One update of all probes; gradients are cleared."""
         gradients = {name: p.grad for name, p in self.parameters.items()}
-        for group, own in zip(self.adam.param_groups, self._views(gradients, len(self.rates)), strict=True):
+        if self.clip is not None:  # as torch.nn.utils.clip_grad_norm_ would for each probe
+            norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()]
+            factors = (self.clip / (torch.stack(norms).norm(dim=0) + 1e-6)).clamp(max=1)
+            for g in gradients.values():
+                g.mul_(factors.view(-1, *[1] * (g.ndim - 1)))
+        for group, own in zip(self.adam.param_groups, self._views(gradients), strict=True):
             for view, gradient in zip(group["params"], own, strict=True):
                 view.grad = gradient
-            if self.clip is not None:
-                torch.nn.utils.clip_grad_norm_(group["params"], self.clip)
         self.adam.step()
         for p in self.parameters.values():
             p.grad = None
@@ -67,7 +70,7 @@ class Adam:
         self.parameters = {
             name: p.detach()[which].clone().requires_grad_() for name, p in self.parameters.items()
         }
-        views = self._views({name: p.detach() for name, p in self.parameters.items()}, len(which))
+        views = self._views({name: p.detach() for name, p in self.parameters.items()})
         groups = [
             {"params": own, "lr": old.param_groups[i]["lr"]} for i, own in zip(which, views, strict=True)
         ]

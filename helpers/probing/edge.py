@@ -1,0 +1,361 @@
+"""Edge probing (Tenney et al. 2019): what labelled spans can be told from frozen representations.
+
+A probe sees nothing but the wordpieces of one or two spans: they are projected, pooled by self-attention
+within the span, joined, and classified by a small perceptron, each label by itself. The architecture,
+its training and its decision rule are those of jiant's code (nyu-mll/jiant, frozen branch of July 2019).
+Probes of all layers train side by side (:mod:`helpers.probing.layerwise`); a scalar mix of the layers is
+one more probe.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from helpers import store
+from helpers.corpora.records import LabelledSpans
+from helpers.encoders import Activations
+from helpers.finetuning.data import LengthGrouped
+from helpers.probing import layerwise, spans
+from helpers.probing.layerwise import Parameters
+from helpers.profiles import EdgeRecipe
+
+SCHEMA = 1  # raise when the same settings would give other results
+MODES = ("layers", "mix")
+SPLITS = ("train", "dev", "test")
+EVAL_BATCH = 64  # sentences
+COUNTS = ("true_positives", "predicted", "gold")
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+def initial(
+    recipe: EdgeRecipe, width: int, n_slots: int, n_labels: int, n_probes: int, seed: int, n_mixed: int = 0
+) -> Parameters:
+    """Untrained parameters (n_probes, ...), equal for all probes, for representations of ``width``.
+
+    ``n_mixed`` layers to mix, all with the same weight at first; 0 for probes of single layers.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(fan_in: int, *shape: int) -> torch.Tensor:  # torch.nn.Linear's
+        return (torch.rand(shape, generator=generator) * 2 - 1) / fan_in**0.5
+
+    made = {}
+    for slot in range(n_slots):
+        made[f"project{slot}"] = uniform(width, width, recipe.projection)
+        made[f"project{slot}_bias"] = uniform(width, recipe.projection)
+        made[f"attend{slot}"] = uniform(recipe.projection, recipe.projection, 1)
+        made[f"hidden{slot}"] = uniform(n_slots * recipe.projection, recipe.projection, recipe.hidden)
+    made["hidden_bias"] = uniform(n_slots * recipe.projection, recipe.hidden)
+    made["norm"], made["norm_bias"] = torch.ones(recipe.hidden), torch.zeros(recipe.hidden)
+    made["label"] = uniform(recipe.hidden, recipe.hidden, n_labels)
+    made["label_bias"] = uniform(recipe.hidden, n_labels)
+    if n_mixed:
+        made["mix"], made["gamma"] = torch.zeros(n_mixed), torch.ones(1)
+    return {name: value.expand(n_probes, *value.shape).clone() for name, value in made.items()}
+
+
+def mix_weights(p: Parameters, recipe: EdgeRecipe) -> torch.Tensor:
+    """Share of each layer in a scalar mix, (1, n_layers).
+
+    The weights' parameters are scaled, so that Adam, whose steps do not depend on a gradient's scale, moves
+    the weights at ``mix_learning_rate``.
+    """
+    scale = (recipe.mix_learning_rate or recipe.learning_rate) / recipe.learning_rate
+    return (scale * p["mix"]).softmax(1)
+
+
+def mixed(p: Parameters, states: torch.Tensor, recipe: EdgeRecipe) -> torch.Tensor:
+    """Scalar mix of ELMo and jiant: gamma times the softmax-weighted sum of the layers.
+
+    ``states`` (n_layers, B, L, d) -> (1, B, L, d).
+    """
+    weights = (p["gamma"] * mix_weights(p, recipe)).to(states.dtype)
+    return (weights @ states.flatten(1)).view(1, *states.shape[1:])
+
+
+def pooled(p: Parameters, slot: int, states: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Spans' representations: projected wordpieces, weighted by a softmax over those of the span.
+
+    ``states`` (k, B, L, d) for k probes, ``inside`` (B, U, L) -> (k, B, U, projection).
+    """
+    k, n, length, width = states.shape
+    weight, bias = (p[name].to(states.dtype) for name in (f"project{slot}", f"project{slot}_bias"))
+    projected = torch.baddbmm(bias[:, None], states.reshape(k, n * length, width), weight)
+    attention = (projected @ p[f"attend{slot}"].to(states.dtype)).view(k, n, 1, length)
+    attention = attention.float().masked_fill(~inside, float("-inf")).softmax(-1).to(states.dtype)
+    return attention @ projected.view(k, n, length, -1)
+
+
+def logits(
+    p: Parameters,
+    states: torch.Tensor,
+    batch: spans.Batch,
+    recipe: EdgeRecipe,
+    kept: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Scores of the labels of a batch's targets, (k, T, n_labels); a label holds where its score is >= 0.
+
+    ``states`` (k, B, L, d), or (n_layers, B, L, d) for a mix. ``kept`` (T, hidden) is dropout's mask,
+    scaled, the same for all k; None outside training.
+    """
+    if "mix" in p:
+        states = mixed(p, states, recipe)
+    joint = p["hidden_bias"][:, None].to(states.dtype)
+    for slot, (inside, chosen) in enumerate(zip(batch.inside, batch.chosen, strict=True)):
+        # The hidden layer's half for this slot, taken once a span rather than once a target.
+        part = pooled(p, slot, states, inside).flatten(1, 2) @ p[f"hidden{slot}"].to(states.dtype)
+        joint = joint + part.index_select(1, chosen)
+    hidden = F.layer_norm(joint.tanh(), joint.shape[-1:])
+    hidden = torch.addcmul(
+        p["norm_bias"][:, None].to(hidden.dtype), hidden, p["norm"][:, None].to(hidden.dtype)
+    )
+    if kept is not None:
+        hidden = hidden * kept
+    return (hidden @ p["label"].to(hidden.dtype)).float() + p["label_bias"][:, None]
+
+
+def losses(scores: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
+    """Sigmoid cross-entropy, mean over targets x labels: (k, T, n_labels), (T, n_labels) -> (k,)."""
+    return F.binary_cross_entropy_with_logits(scores, gold.expand_as(scores), reduction="none").mean((1, 2))
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """A probing task in arrays. Made by :func:`prepare`."""
+
+    labels: tuple[str, ...]  # those that occur in training
+    splits: dict[str, spans.Targets]
+    clean: np.ndarray | None  # (n_labels,) bool: the labels of the subset that is scored as well
+    digest: str  # of the records
+
+
+def prepare(
+    records: dict[str, Sequence[LabelledSpans]],
+    reading: spans.Reading,
+    is_clean: Callable[[str], bool] | None = None,
+) -> Task:
+    """A task's records by split (train, dev, test), as arrays; sentences without a target are left out.
+
+    ``is_clean`` picks labels that are scored by themselves as well. Raises ValueError for a split that is
+    missing or has no target, and for training without labels.
+    """
+    kept = {split: [r for r in records.get(split, ()) if r.targets] for split in SPLITS}
+    for split, own in kept.items():
+        if not own:
+            raise ValueError(f"no target in split {split!r}; needed: {', '.join(SPLITS)}")
+    labels = spans.label_list(kept["train"])
+    if not labels:
+        raise ValueError("no target of the training split has a label")
+    judge = is_clean or (lambda label: True)
+    return Task(
+        labels,
+        {split: spans.encode(own, reading, labels, judge) for split, own in kept.items()},
+        np.array([is_clean(label) for label in labels]) if is_clean else None,
+        store.digest([[split, [dataclasses.asdict(r) for r in own]] for split, own in kept.items()]),
+    )
+
+
+def precision() -> torch.dtype:
+    """bfloat16 where the processor or graphics card computes in it, else float32.
+
+    Only products and what lies between them; parameters, softmax over a span, losses and optimiser are
+    in float32 always.
+    """
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+# -- training and scoring --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """Trained probes' scores in the store, with what they are made of sentence by sentence."""
+
+    folder: Path
+
+    @cached_property
+    def report(self) -> dict:
+        """``layers`` (of the probes, in order; null for the mix), ``labels``, ``dev_f1``, ``best_steps``,
+        ``steps``, ``n_targets``, and for a mix ``weights``, a layer each."""
+        return json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+
+    def counts(self, probe: int, *, clean: bool = False) -> np.ndarray:
+        """True positives, predicted and gold labels on the test split, (3, n_sentences)."""
+        return self._counts["clean" if clean else "all"][:, probe]
+
+    @cached_property
+    def _counts(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / "counts.npz") as file:
+            return dict(file)
+
+    @property
+    def has_clean(self) -> bool:
+        return "clean" in self._counts
+
+
+def micro_f1(counts: np.ndarray) -> float:
+    """Micro-averaged F1 of counts (3, ...): 2 TP / (predicted + gold); 0 where there is neither."""
+    found, predicted, gold = (int(c.sum()) for c in counts)
+    return 2 * found / (predicted + gold) if predicted + gold else 0.0
+
+
+def probe(
+    task: Task,
+    fingerprint: str,
+    read: Callable[[], Activations],
+    recipe: EdgeRecipe,
+    *,
+    mode: str,
+    seed: int,
+    cache: store.Store,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint_every: float = 60.0,
+) -> Result:
+    """Probes for a task on the states of one encoder, from the store or trained into it.
+
+    ``mode`` is ``layers``, a probe for each, or ``mix``, one for their scalar mix. ``read()`` gives the
+    states of the reading that the task was prepared with; it is called only if there is training to do.
+    ``fingerprint`` identifies the encoder. ``seed`` draws initial weights, order and dropout, the same for
+    every layer and encoder, so that differences between them are not differences of luck. Raises ValueError
+    for an unknown mode.
+    """
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}; valid: {', '.join(MODES)}")
+    spec = {
+        "schema": SCHEMA,
+        "encoder": fingerprint,
+        "task": task.digest,
+        "clean": None if task.clean is None else task.clean.tolist(),
+        "recipe": dataclasses.asdict(recipe),
+        "mode": mode,
+        "precision": str(precision()),
+        "seed": seed,
+    }
+
+    def build(folder: Path) -> None:
+        _Run(task, read(), recipe, mode, seed).fill(folder, progress, checkpoint_every)
+
+    return Result(cache.get("edge-probe", spec, build))
+
+
+class _Run:
+    """Probes of one encoder, task and mode while they are trained."""
+
+    def __init__(self, task: Task, activations: Activations, recipe: EdgeRecipe, mode: str, seed: int):
+        self.task, self.activations, self.recipe, self.mode, self.seed = task, activations, recipe, mode, seed
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.like = torch.empty(0, dtype=precision(), device=self.device)
+        self.layers = list(activations.layers)
+        train = task.splits["train"]
+        self.order = LengthGrouped(np.diff(train.row), recipe.batch_size, seed)
+        self.epoch: np.ndarray | None = None
+
+    def initial(self) -> Parameters:
+        mix = len(self.layers) if self.mode == "mix" else 0
+        n_slots, n_labels = len(self.task.splits["train"].spans), len(self.task.labels)
+        n_probes = 1 if mix else len(self.layers)
+        made = initial(
+            self.recipe, self.activations.width, n_slots, n_labels, n_probes, self.seed, n_mixed=mix
+        )
+        return {name: p.to(self.device) for name, p in made.items()}
+
+    def states(self, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
+        layers = self.layers if self.mode == "mix" else [self.layers[i] for i in alive]
+        return spans.gather(self.activations, layers, batch.rows, self.like)
+
+    def loss(self, p: Parameters, alive: list[int], step: int) -> torch.Tensor:
+        size, n = self.recipe.batch_size, len(self.order)
+        epoch, place = divmod(step, -(-n // size))
+        if self.epoch is None or self.order.epoch != epoch:
+            self.order.epoch = epoch
+            self.epoch = np.fromiter(self.order, np.int64, n)
+        chosen = self.epoch[place * size : (place + 1) * size]
+        batch = spans.batch(self.task.splits["train"], chosen, len(self.task.labels), self.device)
+        # One mask for all probes: each sees what it would see if trained alone.
+        drawn = np.random.default_rng([self.seed, step]).random(
+            (len(batch.gold), self.recipe.hidden), np.float32
+        )
+        kept = torch.from_numpy((drawn >= self.recipe.dropout) / np.float32(1 - self.recipe.dropout))
+        scores = logits(p, self.states(batch, alive), batch, self.recipe, kept.to(self.like))
+        return losses(scores, batch.gold)
+
+    @torch.no_grad()
+    def count(self, p: Parameters, alive: list[int], split: str) -> dict[str, np.ndarray]:
+        """True positives, predicted and gold, (3, n_alive, n_sentences), of all labels and of the clean."""
+        data, clean = self.task.splits[split], self.task.clean
+        found = {"all": np.zeros((3, len(alive), len(data)), np.int32)}
+        subsets = {"all": (torch.ones(len(self.task.labels), dtype=torch.bool), data.unknown)}
+        if clean is not None:
+            found["clean"] = np.zeros_like(found["all"])
+            subsets["clean"] = (torch.from_numpy(clean), data.unknown_clean)
+        ordered = np.argsort(np.diff(data.row), kind="stable")
+        for begin in range(0, len(ordered), EVAL_BATCH):
+            sentences = ordered[begin : begin + EVAL_BATCH]
+            batch = spans.batch(data, sentences, len(self.task.labels), self.device)
+            predicted = logits(p, self.states(batch, alive), batch, self.recipe) >= 0
+            gold = batch.gold.bool()
+            for name, (chosen, unknown) in subsets.items():
+                kinds = ((predicted & gold)[..., chosen], predicted[..., chosen], gold[..., chosen])
+                for into, cells in zip(found[name], kinds, strict=True):
+                    sums = torch.zeros(
+                        (*cells.shape[:-2], len(sentences)), dtype=torch.int64, device=self.device
+                    )
+                    sums.index_add_(-1, batch.sentence, cells.sum(-1))
+                    into[:, sentences] = sums.cpu().numpy()
+                missed = np.bincount(batch.sentence.cpu(), unknown[batch.targets], len(sentences))
+                found[name][2][:, sentences] += missed.astype(np.int32)
+        return found
+
+    def fill(self, folder: Path, progress, checkpoint_every: float) -> None:
+        def validate(p: Parameters, alive: list[int]) -> list[float]:
+            counts = self.count(p, alive, "dev")["all"]
+            return [micro_f1(counts[:, i]) for i in range(len(alive))]
+
+        recipe = self.recipe
+        schedule = layerwise.Schedule(
+            learning_rate=recipe.learning_rate,
+            max_steps=recipe.max_steps,
+            validate_every=recipe.validate_every,
+            patience=recipe.patience,
+            stop_after=recipe.stop_after,
+            clip=recipe.clip,
+        )
+        trained = layerwise.train(
+            self.initial(),
+            self.loss,
+            validate,
+            schedule,
+            folder=folder,
+            progress=progress,
+            checkpoint_every=checkpoint_every,
+        )
+        best = trained.parameters
+        alive = list(range(len(trained.scores)))
+        np.savez_compressed(folder / "counts.npz", **self.count(best, alive, "test"))
+        report = {
+            "layers": [None] if self.mode == "mix" else self.layers,
+            "labels": self.task.labels,
+            "dev_f1": trained.scores,
+            "best_steps": trained.best_steps,
+            "steps": trained.steps,
+            "n_targets": len(self.task.splits["test"].unknown),
+        }
+        if self.mode == "mix":
+            shares = mix_weights(best, recipe)[0].tolist()
+            report["weights"] = dict(zip(map(str, self.layers), shares, strict=True))
+        (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
