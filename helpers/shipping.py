@@ -142,12 +142,13 @@ def summary(facts: dict[str, dict]) -> pd.DataFrame:
     """The facts of :func:`runs` as a table to show, a column a run."""
     columns = {}
     for name, run in facts.items():
-        held, layers = run["heldout"], [str(stage["layers"]) for stage in run["stages"]]
+        held = run["heldout"]
         columns[name] = {
             "wordpieces seen": f"{run['tokens']:,}",
             "passes over the corpus": f"{run['passes']:.2f}",
             "steps": f"{run['steps']:,}",
-            "blocks": ", then ".join(layer for layer, _ in itertools.groupby(layers)),
+            "blocks": _course(run, "layers"),
+            "input length": _course(run, "short_length"),
             "hours": f"{run['hours']:.1f}",
             "hardware": "; ".join(run["hardware"]),
             "held-out loss (nats)": f"{held['mlm']:.3f}",
@@ -157,12 +158,18 @@ def summary(facts: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def _course(run: dict, name: str) -> str:
+    """The values that a setting took in the course of a run."""
+    values = itertools.groupby(str(stage[name]) for stage in run["stages"])
+    return ", then ".join(value for value, _ in values)
+
+
 def _stages(log: list[dict], last: pretraining.Recipe) -> list[dict]:
-    """Where the recipe changed: step, layers and learning rate from there on."""
+    """Where the recipe changed: step, and layers, input length and learning rate from there on."""
     recipes = [(row["step"], row["recipe"]) for row in log if "recipe" in row] or [(0, vars(last))]
     stages: list[dict] = []
     for step, recipe in recipes:
-        now = {"layers": recipe["layers"], "learning_rate": recipe["learning_rate"]}
+        now = {name: recipe[name] for name in ("layers", "short_length", "learning_rate")}
         if not stages or now != {k: stages[-1][k] for k in now}:
             stages.append({"step": step if stages else 0} | now)
     return stages
@@ -229,7 +236,8 @@ def card(name: str, facts: dict) -> str:
     )
     stages = facts["stages"]
     plan = "; ".join(
-        f"{s['layers']} blocks, {s['learning_rate']:g}" + f" (from step {s['step']:,})" * (s["step"] > 0)
+        f"{s['layers']} blocks, {s['short_length']} pieces, {s['learning_rate']:g}"
+        + f" (from step {s['step']:,})" * (s["step"] > 0)
         for s in stages
     )
     grown = (
@@ -270,15 +278,16 @@ A small BERT pre-trained from scratch for this book: {recipe["layers"]} layers, 
 | Objectives | masked language modelling (15 %, 80/10/10, dynamic) and next-sentence prediction |
 | Wordpieces seen | {facts["tokens"]:,} ({facts["passes"]:.2f} passes) |
 | Steps | {facts["steps"]:,} of {recipe["batch_tokens"]:,} wordpieces |
-| Input lengths | {recipe["short_length"]}; {recipe["positions"]} in the last {recipe["long_share"]:.0%} |
-| Depth and peak learning rate | {plan} |
+| Depth, input length and peak learning rate | {plan} |
+| Input length at the end | {recipe["positions"]}, in the last {recipe["long_share"]:.0%} of the steps |
 | Optimiser | AdamW, weight decay {recipe["weight_decay"]:g}, gradients clipped to {recipe["clip"]:g} |
 | Seed | {recipe["seed"]} |
 | Hardware | {"; ".join(facts["hardware"])} |
 | Hours | {facts["hours"]:.1f} |
 
 bfloat16 autocast; weights stored as float16. Dropout was off; the configuration switches it on (0.1) for
-fine-tuning.{grown}{unfinished}
+fine-tuning. Before training, positions were sinusoids (Vaswani et al., 2017) and keys equal to queries
+(Trockman and Kolter, 2023).{grown}{unfinished}
 
 ## How good it is
 

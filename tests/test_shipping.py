@@ -148,7 +148,7 @@ def test_card_states_the_recorded_figures(shipped):
     assert facts["tokens"] > 0 and f"{facts['tokens']:,}" in card
     assert f"{facts['heldout']['mlm']:.3f} nats" in card
     assert "An early checkpoint" in card and "not run to its end" not in card
-    assert "| 2 blocks, 0.0005 |" in card
+    assert "| 2 blocks, 128 pieces, 0.0005 |" in card
     assert "| fiction | 720 | 66.7% |" in card and "| CC BY-SA 4.0 | 360 | 33.3% |" in card
     assert facts["finished"] and facts["hardware"] and facts["steps"] == 200
 
