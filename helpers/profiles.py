@@ -144,6 +144,8 @@ PROFILES: dict[str, Profile] = {
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 3000, 1000),
                 Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1000, 400),
             ),
+            domain_share=0.1,
+            domain_seeds=(0,),
         ),
         Profile(
             name="laptop",
@@ -198,6 +200,8 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
     result = replace(base, **changes)
     if result.n_sentences < 2 or result.n_tokens < 10 or result.n_bootstrap < 2:
         raise ValueError("n_sentences and n_bootstrap must be at least 2, n_tokens at least 10")
+    if not 0 < result.domain_share <= 1:
+        raise ValueError(f"domain_share must lie in (0, 1], got {result.domain_share}")
     if result.suite not in SUITES:
         raise ValueError(_unknown("suite", result.suite, SUITES))
     if min(result.probe_train or 2, result.probe_eval or 2) < 2 or result.probe_rank < 1:
