@@ -6,20 +6,23 @@ from helpers.corpora.records import CorpusError
 
 
 def read_text(path: str | Path) -> str:
-    """A whole file as text, line ends as ``\\n``.
+    """A whole file as text, line ends as ``\\n``. Raises FileNotFoundError, and as :func:`decode`."""
+    return decode(path, Path(path).read_bytes())
 
-    Raises FileNotFoundError, and CorpusError for an empty file or one that is not UTF-8 (naming the
-    first line that is not).
+
+def decode(name: str | Path, data: bytes) -> str:
+    """The text of a file, or of an archive's member, with line ends as ``\\n``.
+
+    Raises CorpusError if it is empty or not UTF-8 (naming the first line that is not).
     """
-    data = Path(path).read_bytes()
     if not data.strip():
-        raise CorpusError(path, 1, "expected data, found an empty file")
+        raise CorpusError(name, 1, "expected data, found an empty file")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CorpusError(
-            path, line, f"expected UTF-8 text, found the byte 0x{data[error.start]:02x} ({error.reason})"
+            name, line, f"expected UTF-8 text, found the byte 0x{data[error.start]:02x} ({error.reason})"
         ) from error
     return text.replace("\r\n", "\n")
 
