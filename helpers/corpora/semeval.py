@@ -24,7 +24,7 @@ SPLIT_SEED = 42  # jiant's
 
 _SENTENCE = re.compile(r'(\d+)\t"(.*)"')
 _TAG = re.compile(r"(</?e[12]>)")
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
 
 
 def read(path: str | Path) -> list[LabelledSpans]:
