@@ -9,7 +9,7 @@ the words, which the treebank's licence keeps back: :func:`join_words` puts thos
 Treebank back from its UD version.
 
 The tasks are those that Tenney et al. (2019) made of OntoNotes. Spans are gold: a probe labels them, it
-does not find them.
+does not find them. Sentences without targets of a task are left out.
 """
 
 import lzma
@@ -101,8 +101,8 @@ def join_words(
 ) -> tuple[list[ConllSentence], dict[str, int]]:
     """Put the words of the UD English Web Treebank into PropBank's masked sentences.
 
-    Sentence i (from 0) of ``google/ewt/answers/00/X.xml`` is UD's ``answers-X-000(i+1)``, unless UD has
-    since divided it or its words otherwise. Returns the sentences that have the same number of words,
+    Sentence 0 of ``google/ewt/answers/00/X.xml`` is UD's ``answers-X-0001``, and so on, unless UD has
+    since divided sentences or words otherwise. Returns the sentences that have the same number of words,
     with UD's words, id and document (and PropBank's own tags, which UD has corrected here and there), and
     the number of others by reason: ``no such document``, ``no such sentence``, ``other length``, and
     ``other words``, where the length agrees by chance: the tags agree better when some are moved by a

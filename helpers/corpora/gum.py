@@ -5,7 +5,7 @@ entity 12, ``Entity=12)`` closes it; several follow each other without separator
 ``# global.Entity = GRP-etype-...`` names the fields. Parts of a mention that is not contiguous are
 numbered: ``(12[1/2]-person-...``. Bridging and split antecedents have keys of their own and are no
 coreference. These are not OntoNotes' named entities: common nouns and pronouns are mentions too, nested
-ones all count, and an entity mentioned but once is one as well.
+ones all count, and an entity mentioned but once is one as well. Sentences without targets are left out.
 """
 
 import logging
@@ -33,8 +33,7 @@ _PART = re.compile(r"(.+)\[([1-9]\d*)/([1-9]\d*)\]")
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A mention of an entity, whose name holds within the document. ``parts`` are (first, end), one of them
-    if the mention is contiguous."""
+    """A mention: its entity's name within the document, and (first, end) of its parts, usually one."""
 
     entity: str
     type: str
