@@ -565,8 +565,8 @@ def pretrain(
     ``folder`` receives ``checkpoint.pt`` (weights, optimiser, step) every ``checkpoint_every`` seconds,
     ``log.jsonl`` (see :func:`read_log`; a line every ``log_every`` steps), ``tokenizer/`` and at the end
     ``model/``. A run that finds a checkpoint goes on from it, with the same result as if it had not been
-    stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate``,
-    ``short_length`` (short inputs first: Press et al. 2021) and ``layers``, which must be a multiple of those
+    stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate``, ``decay``,
+    ``long_share``, ``short_length`` (short inputs first: Press et al. 2021) and ``layers``, a multiple of those
     before (:func:`stacked`; the optimiser starts afresh).
     Raises ValueError for any other change, FloatingPointError when the loss is no number any more, and
     :class:`Interrupted`, after saving, when ``stop(n)`` says so, n being the steps done in this call.
@@ -723,7 +723,7 @@ def stacked(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Te
 
 
 def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
-    free = ("tokens", "learning_rate", "layers", "short_length")
+    free = ("tokens", "learning_rate", "decay", "layers", "short_length", "long_share")
     changed = [f.name for f in dataclasses.fields(old) if getattr(old, f.name) != getattr(new, f.name)]
     if bound := [name for name in changed if name not in free]:
         raise ValueError(f"{path}: was trained with other settings ({', '.join(bound)})")
