@@ -40,6 +40,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SCHEMA = 1  # raise when the encoded corpus changes form
 _BLOCK = re.compile(r"(bert\.encoder\.layer\.)(\d+)(\..+)")
 JUDGED_LENGTH = 128  # wordpieces of a held-out input
+STACKED_WARMUP = 100  # steps of linear warm-up after blocks were repeated
 HELDOUT_EVERY = 200  # of a data set without held-out files, one document in so many is held out
 _TITLE = re.compile(r" ?= [^=].* = ?$")  # an article's title in WikiText
 
@@ -566,9 +567,9 @@ def pretrain(
     ``log.jsonl`` (see :func:`read_log`; a line every ``log_every`` steps), ``tokenizer/`` and at the end
     ``model/``. A run that finds a checkpoint goes on from it, with the same result as if it had not been
     stopped. Between warm-up and decay the recipe may then differ in ``tokens``, ``learning_rate``, ``decay``,
-    ``long_share``, ``short_length`` (short inputs first: Press et al. 2021) and ``layers``, a multiple of those
-    before (:func:`stacked`; the optimiser starts afresh).
-    Raises ValueError for any other change, FloatingPointError when the loss is no number any more, and
+    ``long_share``, ``short_length`` (short inputs first: Press et al. 2021) and ``layers``, a multiple of
+    those before (:func:`stacked`; the optimiser starts afresh and the rate warms up again). Raises
+    ValueError for any other change, FloatingPointError when the loss is no number any more, and
     :class:`Interrupted`, after saving, when ``stop(n)`` says so, n being the steps done in this call.
     """
     folder = Path(folder)
@@ -579,6 +580,7 @@ def pretrain(
         model.set_attn_implementation("eager")
     optimizer = _optimizer(model, recipe)
     # What is summed since the last line of the log is kept too, or that line would be wrong after a stop.
+    stacked_at = None  # the step at which blocks were last repeated
     step, tokens, seconds, pending = 0, 0, 0.0, {"steps": 0, "tokens": 0, "seconds": 0.0, "sums": {}}
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
@@ -587,8 +589,10 @@ def pretrain(
         if state["recipe"]["layers"] == recipe.layers:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
+            stacked_at = state.get("stacked_at")
         else:
             model.load_state_dict(stacked(state["model"], recipe.layers))
+            stacked_at = state["step"]
         step, tokens, seconds = state["step"], state["tokens"], state["seconds"]
         pending = state.get("pending", pending)
     if not (folder / "tokenizer").is_dir():
@@ -605,6 +609,7 @@ def pretrain(
             "recipe": dataclasses.asdict(recipe),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "stacked_at": stacked_at,
             "step": step,
             "tokens": tokens,
             "seconds": seconds,
@@ -638,6 +643,8 @@ def pretrain(
             hold_out()
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
+            if stacked_at is not None:  # a fresh optimiser's first steps would undo what the blocks know
+                group["lr"] *= min(1.0, (step - stacked_at + 1) / STACKED_WARMUP)
         n_tokens = int(batch["attention_mask"].sum())
         with _autocast(device):
             parts = objective(model, _to(batch, device))
