@@ -710,22 +710,36 @@ def _machine(device: torch.device) -> str:
 
 
 def stacked(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
-    """Weights of a BERT deepened to ``layers`` blocks by repeating its own, bottom to top.
+    """Weights of a BERT deepened to ``layers`` blocks that computes nearly what it did before.
 
-    Progressive stacking (Gong et al. 2019): a shallow model learns fast, and its copied blocks are a good
-    start for a deep one. Raises ValueError unless ``layers`` is a multiple of the present number.
+    Each block is followed by copies of itself, as in progressive stacking (Gong et al. 2019), but the copies
+    start with nothing to say: the maps that write their attention and their feed-forward layer into the
+    stream are zero, as in function-preserving growth (Chen et al. 2016), and their layer norms restore the
+    mean and size that the block's own gave the vectors. Without that, copies undo what a post-norm model
+    knows, and it does not come back. Raises ValueError unless ``layers`` is a multiple of the present number.
     """
     names = [_BLOCK.fullmatch(name) for name in weights]
     present = 1 + max(int(found[2]) for found in names if found)
     if layers % present:
         raise ValueError(f"cannot stack {present} blocks into {layers}; choose a multiple")
-    deep = {}
+    copies, deep = layers // present, {}
     for (name, tensor), found in zip(weights.items(), names, strict=True):
         if found is None:
             deep[name] = tensor
-        else:
-            for block in range(int(found[2]), layers, present):
-                deep[f"{found[1]}{block}{found[3]}"] = tensor.clone()
+            continue
+        block, part = int(found[2]), found[3]
+        last = f"{found[1]}{block}.output.LayerNorm."
+        scale, shift = weights[last + "weight"].float(), weights[last + "bias"].float()
+        for copy in range(copies):
+            if copy and ".output.dense." in part:  # of the attention and of the feed-forward layer
+                new = torch.zeros_like(tensor)
+            elif copy and part.endswith("LayerNorm.weight"):
+                new = torch.full_like(tensor, (scale.square().mean() + shift.var(correction=0)).sqrt())
+            elif copy and part.endswith("LayerNorm.bias"):
+                new = torch.full_like(tensor, shift.mean())
+            else:
+                new = tensor.clone()
+            deep[f"{found[1]}{block * copies + copy}{part}"] = new
     return deep
 
 

@@ -241,8 +241,8 @@ def card(name: str, facts: dict) -> str:
         for s in stages
     )
     grown = (
-        " It was grown by progressive stacking (Gong et al., 2019): where the table shows more blocks than\n"
-        "before, those it had were repeated, bottom to top."
+        " It was grown: where the table shows more blocks than before, each was\nfollowed by copies of "
+        "itself that at first left its output as it was (after Gong et al., 2019, and Chen et\nal., 2016)."
         if len({s["layers"] for s in stages}) > 1
         else ""
     )

@@ -339,12 +339,34 @@ def test_a_run_goes_on_with_its_blocks_stacked(prepared, tmp_path):
     deep = pretraining.stacked(shallow, 6)
     for block in range(6):
         name = "bert.encoder.layer.{}.attention.self.query.weight"
-        assert torch.equal(deep[name.format(block)], shallow[name.format(block % 2)])
+        assert torch.equal(deep[name.format(block)], shallow[name.format(block // 3)])
     assert torch.equal(deep["cls.predictions.bias"], shallow["cls.predictions.bias"])
     train(prepared, tmp_path, dataclasses.replace(TINY, layers=6))
     assert sorted(weights(tmp_path)) == sorted(deep)
     recipes = [row["recipe"]["layers"] for row in pretraining.read_log(tmp_path) if "recipe" in row]
     assert recipes == [2, 6]
+
+
+def test_a_deepened_model_computes_what_it_did(prepared):
+    tokenizer, corpus, _ = prepared
+    shallow = pretraining.new_model(TINY, tokenizer).eval()
+    for block in shallow.bert.encoder.layer:  # as after training: no layer norm is the identity any more
+        torch.nn.init.normal_(block.output.LayerNorm.weight, 0.8, 0.02)
+        torch.nn.init.normal_(block.output.LayerNorm.bias, 0.1, 0.02)
+    deep = pretraining.new_model(dataclasses.replace(TINY, layers=6), tokenizer).eval()
+    deep.load_state_dict(pretraining.stacked(shallow.state_dict(), 6))
+    batch = pretraining.Batches(corpus, tokenizer, TINY)[0]
+    with torch.no_grad():
+        before, after = (
+            model.bert(input_ids=batch["input_ids"], output_hidden_states=True).hidden_states
+            for model in (shallow, deep)
+        )
+    for block in range(2):  # equal up to what the norms of single vectors differ by
+        torch.testing.assert_close(after[3 * block + 3], before[block + 1], atol=0.1, rtol=0.1)
+    # The copies have a gradient, so they can learn.
+    loss = pretraining.losses(deep.train(), batch)["mlm"]
+    loss.backward()
+    assert deep.bert.encoder.layer[1].output.dense.weight.grad.abs().max() > 0
 
 
 def test_a_run_goes_on_with_longer_inputs(prepared, tmp_path):
