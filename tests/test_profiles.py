@@ -18,7 +18,10 @@ def test_none_keeps_the_profiles_own_value():
     ("arguments", "message"),
     [
         (dict(profile="quik"), r"unknown profile 'quik' \(did you mean 'quick'\?\); valid: laptop, paper"),
-        (dict(n_token=5), r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: domain_seeds, domain_share, encoder"),
+        (
+            dict(n_token=5),
+            r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: domain_seeds, domain_share, encoder",
+        ),
         (dict(n_tokens="many"), "setting 'n_tokens': expected int such as 5000, got 'many'"),
         (dict(n_tokens=True), "setting 'n_tokens': expected int"),
         (dict(seeds=[0.5]), "setting 'seeds': expected whole numbers"),
