@@ -16,6 +16,7 @@ is not tested. The same rules run on the paper's own numbers (:func:`paper_table
 
 import copy
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -787,7 +788,7 @@ def judge(tables: Mapping[str, pd.DataFrame], claims: Iterable[Claim] | None = N
     verdict on those ("no numbers" where it prints none); ``ours, verdict, why``, ``effect`` (the first
     number of ours) and ``seeds`` (how many were judged).
     """
-    run, printed = Run(tables), Run(paper_tables())
+    run, printed = Run(tables), _printed()
     rows = []
     for claim in CLAIMS if claims is None else claims:
         by_rule, _, told = _judged(claim, printed)
@@ -803,6 +804,11 @@ def judge(tables: Mapping[str, pd.DataFrame], claims: Iterable[Claim] | None = N
             | dict(effect=shown[0][1].value if shown else math.nan, seeds=len(seeds))
         )
     return pd.DataFrame(rows)
+
+
+@functools.cache
+def _printed() -> Run:
+    return Run(paper_tables())
 
 
 def compare(runs: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
