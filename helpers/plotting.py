@@ -133,3 +133,71 @@ def training_curves(
     ax.set_ylabel(y)
     ax.legend()
     return ax
+
+
+def text_curves(
+    frame: pd.DataFrame, names: dict[str, str], ax: Axes | None = None, *, dashed: bool = False
+) -> Axes:
+    """A line over the layers for each text or comparison of texts, with its interval as a band.
+
+    ``frame`` has the columns ``inputs, layer, value`` and, for bands, ``ci_low, ci_high``; ``names`` gives
+    the inputs to draw their labels, and its order their colours and markers. Where there is a column
+    ``p_value`` a marker is filled only if p is at most .05. ``dashed`` draws hollow markers on dashed lines
+    (the paper's numbers).
+    """
+    ax = ax or plt.gca()
+    colours = sns.color_palette("viridis", len(names) + 1)  # the lightest is hard to see
+    for (inputs, label), colour, marker in zip(names.items(), colours, "osD^vPX", strict=False):
+        rows = frame[frame["inputs"] == inputs].sort_values("layer")
+        if rows.empty:
+            continue
+        layers, value = rows["layer"].to_numpy(dtype=float), rows["value"].to_numpy(dtype=float)
+        line = dict(color=colour, linestyle=(0, (4, 2)) if dashed else "-", linewidth=1.2 if dashed else None)
+        if "p_value" in rows:
+            ax.plot(layers, value, **line)
+            for sure, fill in ((True, colour), (False, "white")):
+                at = (rows["p_value"].to_numpy(dtype=float) <= 0.05) == sure
+                dots = dict(linestyle="", marker=marker, markerfacecolor=fill, markeredgecolor=colour)
+                ax.plot(layers[at], value[at], **dots)
+            ax.plot([], [], **line, marker=marker, label=label)
+        else:
+            ax.plot(
+                layers,
+                value,
+                **line,
+                marker=marker,
+                markerfacecolor="none" if dashed else None,
+                label=label,
+            )
+        if "ci_low" in rows and rows["ci_low"].notna().any():
+            low, high = rows["ci_low"].astype(float), rows["ci_high"].astype(float)
+            ax.fill_between(layers, low, high, color=colour, alpha=0.18, linewidth=0)
+    ax.set_xlabel("layer")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def text_points(frame: pd.DataFrame, x: str, ax: Axes | None = None) -> Axes:
+    """A dot for each text, with its interval and its name, in the model's colour.
+
+    ``frame`` has the columns ``model, inputs, value, ci_low, ci_high`` and the one named by ``x``.
+    """
+    ax = ax or plt.gca()
+    for model in [m for m in MODELS if m in set(frame["model"])]:
+        rows = frame[frame["model"] == model]
+        colour, marker = MODELS[model]
+        value = rows["value"].to_numpy(dtype=float)
+        spread = np.abs(rows[["ci_low", "ci_high"]].to_numpy(dtype=float).T - value)
+        ax.errorbar(
+            rows[x].to_numpy(dtype=float),
+            value,
+            yerr=spread,
+            fmt=marker,
+            color=colour,
+            capsize=2,
+            linewidth=1,
+            label=model,
+        )
+        for name, *place in rows[["inputs", x, "value"]].itertuples(index=False):
+            ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7, color="0.3")
+    return ax

@@ -60,3 +60,28 @@ def test_every_model_of_the_results_has_its_own_colour_and_marker():
     assert set(MODELS) <= set(plotting.MODELS)
     markers = [marker for _, marker in plotting.MODELS.values()]
     assert len(set(markers)) == len(markers)
+
+
+def test_texts_have_lines_in_the_order_of_their_names_and_filled_markers_where_p_is_small():
+    frame = pd.DataFrame([(t, k, v) for t, v in (("a", 0.1), ("b", 0.2), ("c", 0)) for k in (1, 0)])
+    frame.columns = ["inputs", "layer", "value"]
+    ax = plotting.text_curves(frame, {"b": "second", "a": "first", "missing": "not there"})
+    assert [line.get_label() for line in ax.lines] == ["second", "first"]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 0.2)
+    assert ax.lines[0].get_color() != ax.lines[1].get_color()
+    assert ax.lines[0].get_marker() != ax.lines[1].get_marker()
+    with_p = frame.assign(p_value=[0.2, 0.05] * 3, ci_low=-1.0, ci_high=1.0)
+    ax = plotting.text_curves(with_p, {"a": "first"}, plt.figure().gca())
+    dots = [line for line in ax.lines if line.get_linestyle() == "None"]
+    filled, hollow = sorted(dots, key=lambda line: line.get_markerfacecolor() == "white")
+    assert list(filled.get_xdata()) == [0] and list(hollow.get_xdata()) == [1]
+    assert len(ax.collections) == 1 and ax.get_legend_handles_labels()[1] == ["first"]
+
+
+def test_a_texts_dot_stands_at_its_distance_with_its_name():
+    frame = pd.DataFrame(dict(model="NLI", inputs=["here", "there"], far=[0.1, 0.4], value=[0.5, 0.9]))
+    ax = plotting.text_points(frame.assign(ci_low=0.4, ci_high=0.95), "far")
+    assert [t.get_text() for t in ax.texts] == ["here", "there"] and ax.texts[1].xy == (0.4, 0.9)
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [0.1, 0.4])
+    bars = np.array([segment[:, 1] for segment in ax.collections[0].get_segments()])
+    np.testing.assert_allclose(bars, [[0.4, 0.95]] * 2)
