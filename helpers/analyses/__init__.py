@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 from helpers import results
 from helpers.analyses.finetuning import corpus_baselines, fine_tuned, fine_tuning, headline, task_records
-from helpers.analyses.out_of_domain import out_of_domain
+from helpers.analyses.out_of_domain import out_of_domain_rsa
 from helpers.analyses.rsa import VARIANTS, compare_layers, rsa_of, rsa_to_base, sample_rows
 from helpers.analyses.structural import structural_probes
 from helpers.profiles import Profile
 
 __all__ = [
     "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "corpus_baselines", "fine_tuned",
-    "fine_tuning", "headline", "out_of_domain", "rsa_of", "rsa_to_base", "run_all", "sample_rows",
+    "fine_tuning", "headline", "out_of_domain_rsa", "rsa_of", "rsa_to_base", "run_all", "sample_rows",
     "structural_probes", "task_records",
 ]  # fmt: skip
 
@@ -25,7 +25,7 @@ ANALYSES: dict[str, Callable] = {
     "corpus_baselines": corpus_baselines,
     "structural_probe": structural_probes,
     "rsa": rsa_to_base,
-    "out_of_domain": out_of_domain,
+    "out_of_domain": out_of_domain_rsa,
 }
 
 

@@ -248,7 +248,7 @@ def _task_texts(settings: Profile, model: str, encoder: Encoder, report: Callabl
 def controls(outside: str) -> dict[str, tuple[str, str]]:
     """The comparisons that are made, by name: (sample in domain, sample out of domain).
 
-    ``outside`` is the running text's name. See :func:`out_of_domain`.
+    ``outside`` is the running text's name. See :func:`out_of_domain_rsa`.
     """
     return {
         "raw": ("in_domain", outside),
@@ -378,7 +378,7 @@ def _own(tuned: Activations, base: Activations, n_resamples: int) -> pd.DataFram
     return pd.read_csv(Store().get("domain-rsa", spec, build) / "rsa.csv")
 
 
-def out_of_domain(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+def out_of_domain_rsa(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
     """RSA of each tuned model to Base on its task's text and on others, and the gap between the two.
 
     Analysis ``out_of_domain_rsa``, metric ``rsa_pearson``, with these ``inputs``, where "wikipedia" is

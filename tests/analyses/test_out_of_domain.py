@@ -227,7 +227,7 @@ def run(settings, home, monkeypatch, change) -> pd.DataFrame:
     tuned.model.save_pretrained(home / "tuned")
     tuned.tokenizer.save_pretrained(home / "tuned")
     monkeypatch.setattr(domain, "fine_tuned", lambda *_: SimpleNamespace(encoder=home / "tuned"))
-    return domain.out_of_domain(settings)
+    return domain.out_of_domain_rsa(settings)
 
 
 def value(frame, metric, inputs, layer=-1, model="NLI"):
