@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from helpers import store
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations
-from helpers.finetuning.data import LengthGrouped
 from helpers.probing import layerwise, spans
 from helpers.probing.layerwise import Parameters
 from helpers.profiles import EdgeRecipe
@@ -167,18 +166,6 @@ def prepare(
     )
 
 
-def precision() -> torch.dtype:
-    """bfloat16 where the processor or graphics card computes in it, else float32.
-
-    Only products and what lies between them; parameters, softmax over a span, losses and optimiser are
-    in float32 always.
-    """
-    if torch.cuda.is_available():
-        return torch.bfloat16
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
-
-
 # -- training and scoring --------------------------------------------------------------------------
 
 
@@ -243,7 +230,7 @@ def probe(
         "clean": None if task.clean is None else task.clean.tolist(),
         "recipe": dataclasses.asdict(recipe),
         "mode": mode,
-        "precision": str(precision()),
+        "precision": str(spans.precision()),
         "seed": seed,
     }
 
@@ -259,11 +246,10 @@ class _Run:
     def __init__(self, task: Task, activations: Activations, recipe: EdgeRecipe, mode: str, seed: int):
         self.task, self.activations, self.recipe, self.mode, self.seed = task, activations, recipe, mode, seed
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.like = torch.empty(0, dtype=precision(), device=self.device)
+        self.like = torch.empty(0, dtype=spans.precision(), device=self.device)
         self.layers = list(activations.layers)
         train = task.splits["train"]
-        self.order = LengthGrouped(np.diff(train.row), recipe.batch_size, seed)
-        self.epoch: np.ndarray | None = None
+        self.order = spans.Order(np.diff(train.row), recipe.batch_size, seed)
 
     def initial(self) -> Parameters:
         mix = len(self.layers) if self.mode == "mix" else 0
@@ -279,12 +265,7 @@ class _Run:
         return spans.gather(self.activations, layers, batch.rows, self.like)
 
     def loss(self, p: Parameters, alive: list[int], step: int) -> torch.Tensor:
-        size, n = self.recipe.batch_size, len(self.order)
-        epoch, place = divmod(step, -(-n // size))
-        if self.epoch is None or self.order.epoch != epoch:
-            self.order.epoch = epoch
-            self.epoch = np.fromiter(self.order, np.int64, n)
-        chosen = self.epoch[place * size : (place + 1) * size]
+        chosen = self.order.at(step)
         batch = spans.batch(self.task.splits["train"], chosen, len(self.task.labels), self.device)
         # One mask for all probes: each sees what it would see if trained alone.
         drawn = np.random.default_rng([self.seed, step]).random(
@@ -303,9 +284,7 @@ class _Run:
         if clean is not None:
             found["clean"] = np.zeros_like(found["all"])
             subsets["clean"] = (torch.from_numpy(clean), data.unknown_clean)
-        ordered = np.argsort(np.diff(data.row), kind="stable")
-        for begin in range(0, len(ordered), EVAL_BATCH):
-            sentences = ordered[begin : begin + EVAL_BATCH]
+        for sentences in spans.by_length(data, EVAL_BATCH):
             batch = spans.batch(data, sentences, len(self.task.labels), self.device)
             predicted = logits(p, self.states(batch, alive), batch, self.recipe) >= 0
             gold = batch.gold.bool()

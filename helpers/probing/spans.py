@@ -4,7 +4,7 @@ Words are mapped to wordpieces once; nothing here depends on an encoder's weight
 sentences serves every encoder with the same tokenizer, every task and every probe.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from helpers import encoders
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
+from helpers.finetuning.data import LengthGrouped
 from helpers.store import Store
 
 
@@ -189,6 +190,33 @@ def ranges(first: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.arange(sizes.sum()) + np.repeat(first - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
 
 
+class Order:
+    """Which sentences each training step is for: random batches of similar lengths, epoch after epoch.
+
+    A function of seed and step alone. ``lengths`` (n_sentences,) are wordpieces.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
+        self.steps_an_epoch = -(-len(lengths) // batch_size)
+        self._size, self._grouped = batch_size, LengthGrouped(lengths, batch_size, seed)
+        self._epoch = np.fromiter(self._grouped, np.int64)
+
+    def at(self, step: int) -> np.ndarray:
+        """Numbers of a step's sentences, steps counted from 0."""
+        epoch, place = divmod(step, self.steps_an_epoch)
+        if epoch != self._grouped.epoch:
+            self._grouped.epoch = epoch
+            self._epoch = np.fromiter(self._grouped, np.int64)
+        return self._epoch[place * self._size : (place + 1) * self._size]
+
+
+def by_length(data: Targets, size: int) -> Iterator[np.ndarray]:
+    """All sentences once, in batches of similar lengths."""
+    ordered = np.argsort(np.diff(data.row), kind="stable")
+    for begin in range(0, len(ordered), size):
+        yield ordered[begin : begin + size]
+
+
 @dataclass(frozen=True)
 class Batch:
     """B sentences of at most L rows, padded, with T targets in all.
@@ -248,3 +276,15 @@ def gather(
     states = np.stack([activations.layer(layer)[flat] for layer in layers])
     states = torch.from_numpy(states).to(device=like.device, dtype=like.dtype)
     return states.view(len(layers), *rows.shape, -1)
+
+
+def precision() -> torch.dtype:
+    """bfloat16 where the processor or graphics card computes in it, else float32.
+
+    It is that of products and of what lies between them; parameters, softmax over a span, losses and the
+    optimiser are in float32 always.
+    """
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32

@@ -22,7 +22,7 @@ D = 12
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch):
     """Equalities hold to float32's precision wherever the tests run."""
-    monkeypatch.setattr(edge, "precision", lambda: torch.float32)
+    monkeypatch.setattr(spans, "precision", lambda: torch.float32)
 
 
 def splits(make_records, n=40, **options):
