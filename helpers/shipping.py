@@ -166,9 +166,10 @@ def _course(run: dict, name: str) -> str:
 
 def _stages(log: list[dict], last: pretraining.Recipe) -> list[dict]:
     """Where the recipe changed: step, and layers, input length and learning rate from there on."""
-    recipes = [(row["step"], row["recipe"]) for row in log if "recipe" in row] or [(0, vars(last))]
+    # Of several recipes at one step all but the last were tried and given up.
+    recipes = {row["step"]: row["recipe"] for row in log if "recipe" in row} or {0: vars(last)}
     stages: list[dict] = []
-    for step, recipe in recipes:
+    for step, recipe in recipes.items():
         now = {name: recipe[name] for name in ("layers", "short_length", "learning_rate")}
         if not stages or now != {k: stages[-1][k] for k in now}:
             stages.append({"step": step if stages else 0} | now)
