@@ -280,7 +280,7 @@ A small BERT pre-trained from scratch for this book: {recipe["layers"]} layers, 
 | Wordpieces seen | {facts["tokens"]:,} ({facts["passes"]:.2f} passes) |
 | Steps | {facts["steps"]:,} of {recipe["batch_tokens"]:,} wordpieces |
 | Depth, input length and peak learning rate | {plan} |
-| Input length at the end | {recipe["positions"]}, in the last {recipe["long_share"]:.0%} of the steps |
+| Input length at the end | {recipe["positions"]}, in the last {recipe["long_share"]:.1%} of the steps |
 | Optimiser | AdamW, weight decay {recipe["weight_decay"]:g}, gradients clipped to {recipe["clip"]:g} |
 | Seed | {recipe["seed"]} |
 | Hardware | {"; ".join(facts["hardware"])} |
