@@ -14,8 +14,9 @@ MODELS = ("Dep", "NLI", "QA")
 CORPORA = (
     "ud-ewt", "gum", "mnli", "mnli-reduced", "squad", "squad-reduced", "wikipedia", "wikitext-2", "text",
     "uds-dep", "uds-nli", "uds-qa",
+    "propbank-ewt", "semeval-2010-task8", "ontonotes", "spr1", "edges",
 )  # fmt: skip
-SUITES = ("uds", "open", "ontonotes")  # of edge-probing tasks
+SUITES = ("uds", "open", "ontonotes", "json")  # of edge-probing tasks
 TEXTS = ("wikipedia", "text")  # those that are running text in a single part
 
 
@@ -87,7 +88,7 @@ class Profile:
     n_tokens: int = 5000
     n_bootstrap: int = 1000
     sample_seed: int = 0
-    suite: str = "open"  # corpora of the probing tasks: uds, open or ontonotes
+    suite: str = "open"  # corpora of the probing tasks: uds, open, ontonotes or json
     probe_train: int | None = None  # sentences that probes are trained on; None: all
     probe_eval: int | None = None  # sentences each of dev and test
     probe_rank: int = 512  # of structural probes
@@ -204,6 +205,10 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
         raise ValueError(f"domain_share must lie in (0, 1], got {result.domain_share}")
     if result.suite not in SUITES:
         raise ValueError(_unknown("suite", result.suite, SUITES))
+    if result.suite == "json" and "edges" not in result.paths:
+        raise ValueError(
+            'the suite json needs a folder with a folder for each task: paths={"edges": <folder>}'
+        )
     if min(result.probe_train or 2, result.probe_eval or 2) < 2 or result.probe_rank < 1:
         raise ValueError("probe_train and probe_eval must be at least 2, probe_rank at least 1")
     if result.text not in TEXTS:

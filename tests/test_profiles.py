@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from helpers import corpora, profiles
+from helpers.corpora import edges
 
 
 def test_none_keeps_the_profiles_own_value():
@@ -20,7 +21,7 @@ def test_none_keeps_the_profiles_own_value():
         (dict(profile="quik"), r"unknown profile 'quik' \(did you mean 'quick'\?\); valid: laptop, paper"),
         (
             dict(n_token=5),
-            r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: domain_seeds, domain_share, encoder",
+            r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: domain_seeds, domain_share",
         ),
         (dict(n_tokens="many"), "setting 'n_tokens': expected int such as 5000, got 'many'"),
         (dict(n_tokens=True), "setting 'n_tokens': expected int"),
@@ -28,8 +29,9 @@ def test_none_keeps_the_profiles_own_value():
         (dict(seeds=[]), "seeds must name at least one seed"),
         (
             dict(suite="ontonote"),
-            r"unknown suite 'ontonote' \(did you mean 'ontonotes'\?\); valid: ontonotes",
+            r"unknown suite 'ontonote' \(did you mean 'ontonotes'\?\); valid: json, ontonotes",
         ),
+        (dict(suite="json"), r"the suite json needs a folder .*paths=\{.edges.: <folder>\}"),
         (dict(probe_train="all"), "setting 'probe_train': expected int"),
         (dict(probe_rank=0), "probe_rank at least 1"),
         (dict(head_rates=[]), "head_rates must name at least one rate"),
@@ -54,7 +56,17 @@ def test_every_profile_is_complete_and_names_known_corpora():
 
 def test_corpus_names_are_those_of_the_registry():
     assert set(profiles.CORPORA) == set(corpora.CORPORA)
-    assert set(profiles.TEXTS) == {name for name, c in corpora.CORPORA.items() if set(c.files) == {"all"}}
+    texts = {name for name, c in corpora.CORPORA.items() if set(c.files) == {"all"} and not c.only_probed}
+    assert set(profiles.TEXTS) == texts
+
+
+def test_suites_are_those_that_are_probed():
+    assert set(profiles.SUITES) == set(edges.SUITES)
+    for suite, sources in edges.SUITES.items():
+        for source in sources.values():
+            paths = {name: "somewhere" for name in source.corpora}
+            assert profiles.settings("quick", suite=suite, paths=paths).paths == paths
+    assert profiles.settings("quick", suite="json", paths={"edges": "somewhere"}).suite == "json"
 
 
 def test_the_paper_profile_has_the_hyperparameters_the_paper_prints():

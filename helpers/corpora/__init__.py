@@ -20,7 +20,7 @@ from helpers.store import Store, sha256
 
 __all__ = [
     "Answer", "CORPORA", "CorpusError", "Pair", "Passage", "Question", "Record", "Sentence",
-    "describe", "download", "load", "verify",
+    "describe", "download", "files", "load", "sample", "verify",
 ]  # fmt: skip
 
 SAMPLE_SEED = 0  # of the sample that ``limit`` takes
@@ -33,7 +33,8 @@ class Corpus:
     ``files`` lists for each split the file names (or patterns) that are looked for in a local folder,
     the first that matches wins. At most one of ``source`` (a name in :data:`fetch.SOURCES`), ``hub``
     (a function of split and name, with ``hub_name``) and ``recast`` (the function of
-    :mod:`helpers.corpora.recast` that makes it) is given; with none, it needs a local folder.
+    :mod:`helpers.corpora.recast` that makes it) is given; with none, it needs a local folder. One without
+    ``read``, ``hub`` and ``recast`` holds no records but labels to probe for (:mod:`helpers.corpora.edges`).
     """
 
     what: str
@@ -45,6 +46,11 @@ class Corpus:
     hub_name: str = ""
     recast: str | None = None
     note: str = ""
+
+    @property
+    def only_probed(self) -> bool:
+        """Whether it is read by :mod:`helpers.corpora.edges` alone."""
+        return not (self.read or self.hub or self.recast)
 
 
 def _wikipedia(path: Path) -> list[Passage]:
@@ -77,6 +83,10 @@ _WIKITEXT = {
     "train": ("train.txt", "wiki.train.tokens"),
     "dev": ("valid.txt", "wiki.valid.tokens"),
     "test": ("test.txt", "wiki.test.tokens"),
+}
+_ONTONOTES = {
+    split: (f"**/{name}/**/english/**/*gold_conll", f"**/{name}/**/*gold_conll", f"*{name}*gold_conll")
+    for split, name in (("train", "train"), ("dev", "development"), ("test", "test"))
 }
 _UDS = _per_split("decomp-0.3.2-py3-none-any.whl", "train", "dev", "test")
 
@@ -165,6 +175,39 @@ CORPORA: dict[str, Corpus] = {
         source="decomp",
         recast="qa",
     ),
+    "propbank-ewt": Corpus(
+        what="PropBank's English Web Treebank: constituency trees and semantic roles",
+        licence="CC BY-SA 4.0",
+        files={"all": ("**/*.gold_skel", "propbank-ewt.tar*")},
+        note="its words are masked and come from ud-ewt; probed by the suite open",
+    ),
+    "semeval-2010-task8": Corpus(
+        what="SemEval-2010 Task 8: relations between nominals",
+        licence="CC BY 3.0",
+        files={
+            split: (name, f"**/{name}")
+            for split, name in (("train", "TRAIN_FILE.TXT"), ("test", "TEST_FILE_FULL.TXT"))
+        },
+        note="probed by the suites open and ontonotes",
+    ),
+    "ontonotes": Corpus(
+        what="OntoNotes 5, English, in the columns of CoNLL-2012",
+        licence="LDC's own terms",
+        files=_ONTONOTES,
+        note="probed by the suite ontonotes; folders train, development and test, as in CoNLL-2012",
+    ),
+    "spr1": Corpus(
+        what="SPR1: proto-role properties on Penn Treebank sentences (Teichert et al. 2017), jiant's JSON",
+        licence="LDC's own terms for the sentences",
+        files={split: (f"{split}.json", f"*{split}*.json") for split in ("train", "dev", "test")},
+        note="probed by the suite ontonotes",
+    ),
+    "edges": Corpus(
+        what="your own edge-probing tasks in jiant's JSON: a folder for each, of that name",
+        licence="yours",
+        files={split: (f"{split}.json", f"*{split}*.json") for split in ("train", "dev", "test")},
+        note="probed by the suite json",
+    ),
 }
 
 
@@ -181,16 +224,38 @@ def load(name: str, split: str, *, path: str | Path | None = None, limit: int | 
     file, :class:`fetch.FetchError` if a download fails, and CorpusError for malformed files.
     """
     corpus = _corpus(name)
-    if split not in corpus.files:
-        raise ValueError(f"unknown split {split!r} of {name}; valid: {', '.join(corpus.files)}")
+    if corpus.only_probed:
+        raise ValueError(f"{name} has labels to probe for; helpers.corpora.edges.load reads them by task")
+    _check_split(name, corpus, split)
+    return sample(_records(name, corpus, split, path), limit)
+
+
+def sample(records: list, limit: int | None) -> list:
+    """``limit`` records at random in their order: always the same, a smaller sample within a larger.
+
+    None takes all. Raises ValueError for a limit below 1.
+    """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, or None for all records, got {limit}")
-    records = _records(name, corpus, split, path)
     if limit is None or limit >= len(records):
         return records
     order = list(range(len(records)))
     random.Random(SAMPLE_SEED).shuffle(order)
     return [records[i] for i in sorted(order[:limit])]
+
+
+def files(name: str, split: str, *, path: str | Path | None = None) -> list[Path]:
+    """The official files that hold a split: in the local folder ``path``, else downloaded.
+
+    Not for corpora that the ``datasets`` library downloads. Errors as for :func:`load`.
+    """
+    corpus = _corpus(name)
+    _check_split(name, corpus, split)
+    if path is not None:
+        return _local(name, corpus, split, Path(path).expanduser())
+    if not corpus.source:
+        raise ValueError(_needs_folder(name, corpus, split))
+    return _official(corpus, split, fetch.folder(corpus.source))
 
 
 def describe(names: Iterable[str] | None = None) -> list[dict]:
@@ -271,24 +336,24 @@ def _corpus(name: str) -> Corpus:
     return CORPORA[name]
 
 
+def _check_split(name: str, corpus: Corpus, split: str) -> None:
+    if split not in corpus.files:
+        raise ValueError(f"unknown split {split!r} of {name}; valid: {', '.join(corpus.files)}")
+
+
 def _records(name: str, corpus: Corpus, split: str, path: str | Path | None) -> list[Record]:
-    if path is not None:
+    if path is not None and corpus.hub:
         place = Path(path).expanduser()
-        if corpus.hub and not _official(corpus, split, place) and any(place.rglob("*.parquet")):
+        if not _official(corpus, split, place) and any(place.rglob("*.parquet")):
             return corpus.hub(split, place)
-        files = _local(name, corpus, split, place)
-    elif corpus.recast:
-        files = []
-    elif corpus.source:
-        files = _official(corpus, split, fetch.folder(corpus.source))
-    elif corpus.hub:
+    if path is None and corpus.hub:
         return corpus.hub(split, corpus.hub_name)
-    else:
-        raise ValueError(_needs_folder(name, corpus, split))
+    # A recast task reads its own form of the wheel from the store, so without a folder it needs no file.
+    found = [] if corpus.recast and path is None else files(name, split, path=path)
     if corpus.recast:
         make = getattr(importlib.import_module("helpers.corpora.recast"), corpus.recast)
-        return make(split, wheel=files[0] if files else None)
-    return [record for file in files for record in corpus.read(file)]
+        return make(split, wheel=found[0] if found else None)
+    return [record for file in found for record in corpus.read(file)]
 
 
 def _official(corpus: Corpus, split: str, place: Path) -> list[Path]:
@@ -315,7 +380,7 @@ def _local(name: str, corpus: Corpus, split: str, place: Path) -> list[Path]:
 
 
 def _needs_folder(name: str, corpus: Corpus, split: str) -> str:
-    return (
-        f"{name} cannot be downloaded; give a local folder with {' or '.join(corpus.files[split])}: "
-        f'load("{name}", "{split}", path=<folder>)'
-    )
+    how = f'load("{name}", "{split}", path=<folder>)'
+    if corpus.only_probed:
+        how = f'paths={{"{name}": <folder>}}'
+    return f"{name} cannot be downloaded; give a local folder with {' or '.join(corpus.files[split])}: {how}"

