@@ -1,5 +1,6 @@
 """Figures: a tidy table in, Axes out. One style, one colour and marker a model throughout the book."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -27,6 +28,10 @@ METRICS = {
     "f1": "F1",
     "las": "LAS",
     "uas": "UAS",
+    "root_acc": "root accuracy",
+    "depth_spearman": "depth Spearman",
+    "uuas": "UUAS",
+    "distance_spearman": "distance Spearman",
 }
 
 
@@ -177,27 +182,16 @@ def text_curves(
     return ax
 
 
-def text_points(frame: pd.DataFrame, x: str, ax: Axes | None = None) -> Axes:
-    """A dot for each text, with its interval and its name, in the model's colour.
+def text_points(frame: pd.DataFrame, x: str, names: dict[str, str], ax: Axes | None = None) -> Axes:
+    """A dot for each text with its interval; ``names`` gives the texts' labels in the legend's order.
 
-    ``frame`` has the columns ``model, inputs, value, ci_low, ci_high`` and the one named by ``x``.
+    ``frame`` has the columns ``inputs, value, ci_low, ci_high`` and the one named by ``x``, a row a text.
     """
     ax = ax or plt.gca()
-    for model in [m for m in MODELS if m in set(frame["model"])]:
-        rows = frame[frame["model"] == model]
-        colour, marker = MODELS[model]
-        value = rows["value"].to_numpy(dtype=float)
-        spread = np.abs(rows[["ci_low", "ci_high"]].to_numpy(dtype=float).T - value)
-        ax.errorbar(
-            rows[x].to_numpy(dtype=float),
-            value,
-            yerr=spread,
-            fmt=marker,
-            color=colour,
-            capsize=2,
-            linewidth=1,
-            label=model,
-        )
-        for name, *place in rows[["inputs", x, "value"]].itertuples(index=False):
-            ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7, color="0.3")
+    colours = sns.color_palette("viridis", len(names) + 1)
+    for (inputs, label), colour, marker in zip(names.items(), colours, "osD^vPX*", strict=False):
+        for row in frame[frame["inputs"] == inputs].to_dict("records"):
+            spread = [[row["value"] - row["ci_low"]], [row["ci_high"] - row["value"]]]
+            dot = dict(fmt=marker, color=colour, capsize=2, linewidth=1, label=label)
+            ax.errorbar([row[x]], [row["value"]], yerr=spread, **dot)
     return ax

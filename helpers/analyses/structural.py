@@ -219,3 +219,58 @@ def structural_probes(settings: Profile, report: Callable = say_nothing) -> pd.D
 
 def _numbers(estimate: Estimate) -> dict:
     return dict(value=estimate.value, ci_low=estimate.ci_low, ci_high=estimate.ci_high)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A sentence with its tree and those that models' probes predict: pairs of positions of words.
+
+    ``gold`` and each of ``predicted`` (model -> edges) are (n_edges, 2); punctuation has no edges.
+    """
+
+    id: str
+    words: tuple[str, ...]
+    gold: np.ndarray
+    predicted: dict[str, np.ndarray]
+
+
+def predicted_trees(
+    settings: Profile,
+    n_sentences: int,
+    layer: int,
+    *,
+    words: range = range(8, 13),
+    report: Callable = say_nothing,
+) -> list[Drawn]:
+    """The first test sentences that have so many ``words``, with the trees of Base and the tuned models.
+
+    All at one layer, of the first fine-tuning seed and the first probe seed. Raises ValueError for an
+    unknown layer or if there are too few such sentences.
+    """
+    bank = treebank(settings)
+    heads, lengths, keep = bank.arrays("test")
+    chosen = [i for i, n in enumerate(lengths) if n in words][:n_sentences]
+    if len(chosen) < n_sentences:
+        raise ValueError(
+            f"{n_sentences} sentences of {words.start} to {words[-1]} words asked for, {len(chosen)} found"
+        )
+    starts = np.cumsum(lengths) - lengths
+    kept = [keep[start : start + n] for start, n in zip(starts, lengths, strict=True)]
+    ends = np.cumsum([max(int(k.sum()) - 1, 0) for k in kept])
+    found = []
+    for i in chosen:
+        gold = structural.tree_distances(heads[starts[i] : starts[i] + lengths[i]])
+        record = bank.parts["test"][i]
+        found.append(Drawn(record.id, record.words, structural.spanning_edges(gold, kept[i]), {}))
+    settings = dataclasses.replace(settings, seeds=settings.seeds[:1])
+    for model, _, _, encoder in _models(settings, report):
+        if model == "Random":
+            continue
+        if layer not in encoder.layers:
+            raise ValueError(f"unknown layer {layer}; valid: {encoder.layers[0]} to {encoder.layers[-1]}")
+        folder = probes(settings, encoder, report)["distance", settings.probe_seeds[0]]
+        with np.load(folder / "scores.npz") as scores:
+            edges = scores["edges"][encoder.layers.index(layer)]
+        for i, drawn in zip(chosen, found, strict=True):
+            drawn.predicted[model] = edges[ends[i] - len(drawn.gold) : ends[i]]
+    return found
