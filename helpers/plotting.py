@@ -195,3 +195,37 @@ def text_points(frame: pd.DataFrame, x: str, names: dict[str, str], ax: Axes | N
             dot = dict(fmt=marker, color=colour, capsize=2, linewidth=1, label=label)
             ax.errorbar([row[x]], [row["value"]], yerr=spread, **dot)
     return ax
+
+
+def trees(words: Sequence[str], gold: np.ndarray, predicted: np.ndarray, ax: Axes | None = None) -> Axes:
+    """A sentence with its tree's edges above the words and predicted ones below.
+
+    ``gold`` and ``predicted`` (n_edges, 2) are pairs of positions of words, undirected. A predicted edge
+    that the gold tree lacks is dashed and of another colour.
+    """
+    ax = ax or plt.gca()
+    widths = np.array([len(word) + 1.5 for word in words])
+    centre = np.cumsum(widths) - widths / 2
+    right = {frozenset(edge) for edge in np.asarray(gold).tolist()}
+    angles = np.linspace(0, np.pi, 40)
+    farthest = 1
+    for edges, side in ((gold, 1), (predicted, -1)):
+        for edge in np.asarray(edges).tolist():
+            a, b = centre[edge]
+            height = abs(edge[0] - edge[1]) ** 0.7
+            farthest = max(farthest, height)
+            wrong = frozenset(edge) not in right
+            ax.plot(
+                (a + b) / 2 + abs(b - a) / 2 * np.cos(angles),
+                side * (0.4 + height * np.sin(angles)),
+                color=_COLOURS[3] if wrong else "0.2" if side == 1 else _COLOURS[0],
+                linestyle=(0, (3, 2)) if wrong else "-",
+                linewidth=1.2,
+                marker="",
+            )
+    for x, word in zip(centre, words, strict=True):
+        ax.text(x, 0, word, ha="center", va="center", fontsize=7)
+    ax.set_xlim(0, widths.sum())
+    ax.set_ylim(-farthest - 0.6, farthest + 0.6)
+    ax.set_axis_off()
+    return ax
