@@ -122,6 +122,19 @@ _SMALL = dict(learning_rate=1e-4, head_learning_rate=1e-3, batch_size=16)
 # At those a whole-sentence judgement degenerates: all inputs come to look alike and get one answer.
 _SMALL_NLI = dict(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=16)
 
+# Smaller probes that take larger steps, and still larger ones with the weights of a mix of layers.
+_SMALL_EDGE = EdgeRecipe(
+    projection=64,
+    hidden=64,
+    learning_rate=2e-3,
+    mix_learning_rate=3e-2,
+    batch_size=16,
+    validate_every=32,
+    patience=2,
+    stop_after=3,
+    max_steps=128,
+)
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
@@ -136,6 +149,10 @@ PROFILES: dict[str, Profile] = {
             n_sentences=24,
             n_tokens=200,
             n_bootstrap=50,
+            suite="uds",
+            probe_train=24,
+            probe_eval=12,
+            edge=EdgeRecipe(projection=8, hidden=8, learning_rate=1e-2, validate_every=3, max_steps=6),
         ),
         Profile(
             name="quick",
@@ -145,6 +162,10 @@ PROFILES: dict[str, Profile] = {
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 3000, 1000),
                 Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1000, 400),
             ),
+            suite="uds",
+            probe_train=500,
+            probe_eval=250,
+            edge=_SMALL_EDGE,
             domain_share=0.1,
             domain_seeds=(0,),
         ),

@@ -100,12 +100,12 @@ def function(graph: Graph, predicate: int, argument: int) -> str:
     passive = any(graph.deprels[i - 1] in ("auxpass", "nsubjpass", "csubjpass") for i in children)
     if graph.heads[predicate - 1] == argument:
         return "modified"
-    if relation.startswith("nmod"):
+    if relation.startswith("nmod:") or (relation == "nmod" and head == predicate):
         by = any(
             above == argument and graph.words[i].lower() == "by" and graph.deprels[i] == "case"
             for i, above in enumerate(graph.heads)
         )
-        return "subject" if passive and by and head == predicate else "oblique"
+        return "subject" if passive and by else "oblique"
     if head != predicate:
         return "object" if passive else "subject"
     if relation in _CLAUSES:

@@ -19,7 +19,8 @@ MAX_QUESTION = 64  # wordpieces of a question, as in google-research/bert's run_
 RECORDS = {"Dep": Sentence, "NLI": Pair, "QA": Question}
 
 # What fills up the arrays of shorter inputs in a batch.
-_FILL = {"word_of": -1, "words": False, "heads": IGNORED, "relations": IGNORED}
+_FILL = {"word_of": -1, "words": False, "heads": IGNORED, "relations": IGNORED, "states": 0}
+_KINDS = {"words": bool, "states": np.float32}  # all else are whole numbers
 
 
 @dataclass
@@ -317,11 +318,12 @@ def collate(features: list[dict], pad: int) -> dict[str, torch.Tensor]:
     for name in features[0].keys() - {"ids", "second"}:
         values = [f[name] for f in features]
         batch[name] = np.array(values) if np.isscalar(values[0]) else _stack(values, _FILL[name])
-    return {name: torch.from_numpy(x if name == "words" else x.astype(np.int64)) for name, x in batch.items()}
+    return {name: torch.from_numpy(x.astype(_KINDS.get(name, np.int64))) for name, x in batch.items()}
 
 
 def _stack(arrays: list[np.ndarray], fill) -> np.ndarray:
-    out = np.full((len(arrays), max(map(len, arrays))), fill, dtype=arrays[0].dtype)
+    shape = len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]
+    out = np.full(shape, fill, dtype=arrays[0].dtype)
     for row, array in zip(out, arrays, strict=True):
         row[: len(array)] = array
     return out

@@ -14,7 +14,11 @@ ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class TaskModel(nn.Module):
-    """An encoder with a task head: called with a batch of :func:`helpers.finetuning.data.collate`."""
+    """An encoder with a task head: called with a batch of :func:`helpers.finetuning.data.collate`.
+
+    Where the batch has ``states`` (n_inputs, n_pieces, d), the encoder is one that begins above embeddings
+    (:func:`helpers.finetuning.frozen.section`).
+    """
 
     accepts_loss_kwargs = False  # the loss is a mean over the batch, which Trainer has to know
 
@@ -29,6 +33,9 @@ class TaskModel(nn.Module):
         inputs = {name: batch.pop(name) for name in ENCODER_INPUTS}
         if not self.typed:
             del inputs["token_type_ids"]
+        if "states" in batch:  # the encoder's own blocks go on from these
+            del inputs["input_ids"]
+            inputs["inputs_embeds"] = batch.pop("states")
         output = self.encoder(**inputs)
         pooled = getattr(output, "pooler_output", None)
         return self.head(output.last_hidden_state, pooled, mask=inputs["attention_mask"].bool(), **batch)

@@ -1,7 +1,7 @@
 """Apply a fine-tuned model, or an untrained one, to records, and score what it predicts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +19,17 @@ NO_HEAD = -1  # of words beyond the length limit, which have no predicted head
 
 @dataclass(frozen=True)
 class Predictor:
-    """A task model with all that applying it takes. ``kind`` is Dep, NLI or QA."""
+    """A task model with all that applying it takes. ``kind`` is Dep, NLI or QA.
+
+    ``below``, where the model is only the blocks above a frozen bottom, adds that bottom's states to inputs.
+    """
 
     kind: str
     model: heads.TaskModel
     encoder: encoders.Encoder
     labels: tuple[str, ...]
     recipe: TuningRecipe
+    below: Callable[[data.Inputs], data.Inputs] | None = None
 
 
 def untrained(task: Task, encoder: encoders.Encoder, labels: tuple[str, ...], seed: int) -> Predictor:
@@ -51,6 +55,8 @@ def predict(predictor: Predictor, records: Sequence, counts: dict | None = None)
     )
     if counts is not None:
         counts.update(inputs.counts)
+    if predictor.below:
+        inputs = predictor.below(inputs)
     decode = {"Dep": _trees, "NLI": _labels, "QA": _spans}[predictor.kind]
     found: list = [None] * len(inputs)
     predictor.model.eval()
@@ -60,7 +66,7 @@ def predict(predictor: Predictor, records: Sequence, counts: dict | None = None)
         device.type, dtype=torch.bfloat16, enabled=predictor.encoder.precision == "bf16"
     )
     with torch.inference_mode(), autocast:
-        for chosen in _batches(inputs.lengths):
+        for chosen in batches(inputs.lengths):
             batch = data.collate([inputs[i] for i in chosen], pad)
             output = predictor.model(**{name: x.to(device) for name, x in batch.items()})
             windows = [inputs.windows[i] for i in chosen] if inputs.windows else None
@@ -70,7 +76,8 @@ def predict(predictor: Predictor, records: Sequence, counts: dict | None = None)
     return _rows(predictor.kind, records, inputs, found)
 
 
-def _batches(lengths: np.ndarray) -> list[list[int]]:
+def batches(lengths: np.ndarray) -> list[list[int]]:
+    """Numbers of inputs in batches of at most ``BATCH_PIECES`` wordpieces, longest inputs first."""
     order = np.argsort(-lengths, kind="stable").tolist()
     batches = []
     while order:

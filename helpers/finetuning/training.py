@@ -7,6 +7,7 @@ nodes; ``batch_size`` is that of all processes together.
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -23,6 +24,7 @@ import torch
 
 from helpers import encoders, store
 from helpers.finetuning import data, heads, prediction
+from helpers.finetuning.frozen import Prefix, above
 from helpers.finetuning.prediction import Predictor
 from helpers.profiles import Task, TuningRecipe
 
@@ -79,6 +81,8 @@ def finetune(
     *,
     seed: int,
     cache: store.Store,
+    frozen: int = -1,
+    prefix: Prefix | None = None,
     progress: Callable[[int, int], None] | None = None,
     checkpoint_every: float = 180.0,
 ) -> FineTuned:
@@ -88,10 +92,15 @@ def finetune(
     machine give the same numbers, also if training was killed and resumed: it saves its state every
     ``checkpoint_every`` seconds. ``progress(done, total)`` is told of the training steps done.
 
+    ``frozen`` is the last layer that stays as it is, with all below it: -1 tunes everything, embeddings
+    included, 0 freezes those and the first block, the last layer leaves the head and, in BERT, the pooler
+    above the blocks. What is frozen has no dropout. Runs that share a ``prefix`` share its states;
+    without one, the run makes its own.
+
     Under torchrun all processes call this alike; they train together and the first one writes. Raises
     ValueError for records that do not fit the task, an evaluation label unknown in training, a
-    ``max_length`` beyond the encoder's, or a batch size that the processes cannot share evenly, and
-    FloatingPointError if the loss is not finite.
+    ``max_length`` beyond the encoder's, a layer it lacks, a prefix of another encoder, or a batch size that
+    the processes cannot share evenly, and FloatingPointError if the loss is not finite.
     """
     for records in (train, evaluation):
         data.check(task.model, records)
@@ -107,9 +116,16 @@ def finetune(
         "evaluation": store.digest([dataclasses.asdict(record) for record in evaluation]),
         "seed": seed,
     }
+    if frozen != -1:
+        spec["frozen"] = frozen
+        if prefix and prefix.encoder.fingerprint != spec["encoder"]:
+            raise ValueError(f"the prefix is one of {prefix.encoder.name}, not of {encoder}")
 
     def build(folder: Path) -> None:
-        _tune(folder, task, encoder, train, evaluation, seed, progress, checkpoint_every)
+        freeze = None
+        if frozen != -1:
+            freeze = functools.partial(above, prefix=prefix or Prefix(encoder, folder), layer=frozen)
+        _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, checkpoint_every)
 
     return FineTuned(_get_together(cache, "finetuned", spec, build))
 
@@ -202,12 +218,14 @@ def parameter_groups(model: heads.TaskModel, recipe: TuningRecipe) -> list[dict]
 # -- training --------------------------------------------------------------------------------------
 
 
-def _tune(folder, task, encoder, train, evaluation, seed, progress, checkpoint_every) -> None:
+def _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, checkpoint_every) -> None:
     """Train in ``folder``, going on from a checkpoint there, and fill it."""
     with _contained(seed):
         loaded = encoders.load(encoder)
         labels = data.labels(task.model, train)
         predictor = prediction.untrained(task, loaded, labels, seed)
+        if freeze:
+            predictor = freeze(predictor)
         # Evaluation records are encoded first too, so that what is wrong with them shows at once.
         before = folder / "untrained.json"
         if not before.exists():
@@ -220,6 +238,8 @@ def _tune(folder, task, encoder, train, evaluation, seed, progress, checkpoint_e
             raise ValueError(
                 f"none of the {len(train)} training records fits max_length {task.recipe.max_length}"
             )
+        if predictor.below:
+            inputs = predictor.below(inputs)
         course, facts = _train(folder, predictor, inputs, seed, progress, checkpoint_every)
         if _is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)

@@ -145,8 +145,7 @@ def prepare(splits: Splits, reading: spans.Reading, kind: str) -> Task:
     else:
         labels = spans.label_list(kept["train"])
     arrays = {split: spans.encode(records, reading, labels) for split, records in kept.items()}
-    content = [[split, [dataclasses.asdict(r) for r in records]] for split, records in kept.items()]
-    return Task(kind, labels, arrays, store.digest(content))
+    return Task(kind, labels, arrays, spans.digest(kept))
 
 
 def initial(task: Task, width: int, n_probes: int, seed: int) -> Parameters:

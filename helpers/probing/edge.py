@@ -162,7 +162,7 @@ def prepare(
         labels,
         {split: spans.encode(own, reading, labels, judge) for split, own in kept.items()},
         np.array([is_clean(label) for label in labels]) if is_clean else None,
-        store.digest([[split, [dataclasses.asdict(r) for r in own]] for split, own in kept.items()]),
+        spans.digest(kept),
     )
 
 

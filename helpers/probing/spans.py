@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from helpers import encoders
+from helpers import encoders, store
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.data import LengthGrouped
@@ -117,6 +117,16 @@ class Targets:
     def __len__(self) -> int:
         """Number of sentences."""
         return len(self.row) - 1
+
+
+def digest(splits: dict[str, Sequence[LabelledSpans]]) -> str:
+    """Hash of the words and targets of records by split."""
+    return store.digest(
+        [
+            [split, [[r.words, [[t.span1, t.span2, t.labels] for t in r.targets]] for r in records]]
+            for split, records in splits.items()
+        ]
+    )
 
 
 def label_list(records: Iterable[LabelledSpans]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.corpora import fetch, uds
+from helpers.corpora import conll2012, conllu, fetch, uds
 
 ZERO = {"value": 0.0, "confidence": 1.0}
 
@@ -138,3 +138,12 @@ def real_wheel() -> Path:
 def real_graphs(real_wheel) -> dict[str, list[uds.Graph]]:
     """The graphs of the real development and test splits."""
     return {split: list(uds.parse(real_wheel, split)) for split in ("dev", "test")}
+
+
+@pytest.fixture(scope="session")
+def real_propbank(real_data) -> dict[str, conll2012.ConllSentence]:
+    """PropBank's sentences of the treebank's development and test parts, by UD's identifiers."""
+    ewt = real_data("ud-english-ewt")
+    treebank = [s for split in ("dev", "test") for s in conllu.read(ewt / f"en_ewt-ud-{split}.conllu")]
+    joined, _ = conll2012.join_words(conll2012.read(real_data("propbank-ewt.tar.xz")), treebank)
+    return {sentence.id: sentence for sentence in joined}

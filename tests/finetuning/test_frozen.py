@@ -1,0 +1,230 @@
+"""Frozen bottoms: sections of an encoder against its hidden states, shared states against the plain way."""
+
+import functools
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from helpers import encoders
+from helpers.finetuning import data, frozen, prediction, training
+from helpers.profiles import Task, TuningRecipe
+from helpers.store import Store
+
+RECIPE = TuningRecipe(epochs=3, learning_rate=1e-3, batch_size=5, max_length=32)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def _other(kind: str):
+    """A small random encoder of another family, with dropout."""
+    import transformers
+
+    common = dict(vocab_size=50, num_hidden_layers=3, num_attention_heads=2, max_position_embeddings=40)
+    config = {
+        "bert": lambda: transformers.BertConfig(hidden_size=16, intermediate_size=32, **common),
+        "roberta": lambda: transformers.RobertaConfig(hidden_size=16, intermediate_size=32, **common),
+        "distilbert": lambda: transformers.DistilBertConfig(dim=16, hidden_dim=32, **common),
+    }[kind]()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.AutoModel.from_config(config).eval()
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
+def test_sections_join_to_the_encoder(kind):
+    model = _other(kind)
+    ids = torch.arange(5, 25).reshape(2, 10)
+    mask = torch.ones_like(ids)
+    mask[1, 6:] = 0
+    with torch.no_grad():
+        whole = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        for cut in (1, 2, 3):
+            below = frozen.section(model, 0, cut)(input_ids=ids, attention_mask=mask).last_hidden_state
+            torch.testing.assert_close(below, whole.hidden_states[cut])
+            rest = frozen.section(model, cut, 3)(inputs_embeds=below, attention_mask=mask)
+            torch.testing.assert_close(rest.last_hidden_state, whole.last_hidden_state)
+            if kind == "bert":
+                torch.testing.assert_close(rest.pooler_output, whole.pooler_output)
+        again = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    assert len(again.hidden_states) == 4, "the model itself is left as it was"
+
+
+def test_an_encoder_whose_blocks_cannot_be_told_apart():
+    import transformers
+
+    config = transformers.AlbertConfig(
+        vocab_size=50, hidden_size=16, embedding_size=16, intermediate_size=32, num_attention_heads=2,
+        num_hidden_layers=3,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="cannot tell the blocks of a albert encoder apart"):
+        frozen.section(transformers.AutoModel.from_config(config), 1, 3)
+
+
+def _inputs(encoder, sentences):
+    return data.encode("Dep", sentences, encoder, RECIPE, targets=False)
+
+
+def test_prefix_gives_the_encoders_states(folder, encoder, sentences, tmp_path):
+    prefix = frozen.Prefix(folder, tmp_path)
+    inputs = _inputs(encoder, sentences)
+    for layer in (0, 1, 0):  # upwards, then anew
+        found = prefix.states(inputs, layer)
+        assert found.record == inputs.record and len(found) == len(inputs)
+        for feature, plain in zip(found.features, inputs.features, strict=True):
+            assert feature["ids"] is plain["ids"] and feature["states"].dtype == np.float16
+            ids = torch.tensor(feature["ids"])[None].long()
+            with torch.no_grad():
+                expected = encoder.model(input_ids=ids, output_hidden_states=True).hidden_states[layer + 1]
+            np.testing.assert_allclose(feature["states"], expected[0], atol=0.06)  # bfloat16's, 8 bits
+    assert not any(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_prefix_runs_each_block_once(folder, encoder, sentences, tmp_path, monkeypatch):
+    ran = []
+    advance = frozen.Prefix._advance
+    monkeypatch.setattr(
+        frozen.Prefix, "_advance", lambda *args: (ran.append((len(args[1]), args[-1])), advance(*args))
+    )
+    prefix = frozen.Prefix(folder, tmp_path)
+    one, two = _inputs(encoder, sentences), _inputs(encoder, sentences[:5])
+    for layer in (0, 0, 1):
+        prefix.states(one, layer)
+        prefix.states(two, layer)
+    assert ran == [(24, 0), (5, 0), (24, 1), (5, 1)]
+
+
+def test_states_do_not_depend_on_where_a_sweep_began(folder, encoder, sentences, tmp_path):
+    inputs = _inputs(encoder, sentences)
+    direct = frozen.Prefix(folder, tmp_path).states(inputs, 1)
+    stepwise = frozen.Prefix(folder, tmp_path)
+    stepwise.states(inputs, 0)
+    for a, b in zip(direct.features, stepwise.states(inputs, 1).features, strict=True):
+        np.testing.assert_array_equal(a["states"], b["states"])
+
+
+# -- training ----------------------------------------------------------------------------------------
+
+
+def _finetune(kind, folder, records, cache, **options):
+    task = Task(kind, "test", options.pop("recipe", RECIPE))
+    return training.finetune(task, folder, records, records, seed=0, cache=cache, **options)
+
+
+def _weights(tuned):
+    encoder = safetensors.torch.load_file(tuned.encoder / "model.safetensors")
+    head = safetensors.torch.load_file(tuned.folder / "head.safetensors")
+    return {f"encoder.{k}": v for k, v in encoder.items()} | {f"head.{k}": v for k, v in head.items()}
+
+
+def _distance(a, b) -> float:
+    return sum(((a[k] - b[k]) ** 2).sum() for k in a).sqrt().item()
+
+
+def _plainly(monkeypatch, layer: int) -> None:
+    """Make fine-tuning freeze by ``requires_grad`` and evaluation mode, the whole model run in every step."""
+    usual = prediction.untrained
+
+    def untrained(*args):
+        predictor = usual(*args)
+        encoder = predictor.encoder.model
+        bottom = [encoder.embeddings, *encoder.encoder.layer[: layer + 1]]
+
+        class Frozen(type(predictor.model)):
+            def train(self, mode=True):
+                super().train(mode)
+                for part in bottom:
+                    part.eval()
+                return self
+
+        for part in bottom:
+            part.requires_grad_(False)
+        predictor.model.__class__ = Frozen
+        return predictor
+
+    monkeypatch.setattr(prediction, "untrained", untrained)
+
+
+@pytest.mark.parametrize("kind", ["Dep", "NLI", "QA"])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_same_as_the_plain_way(kind, layer, folder, cache, tmp_path, monkeypatch, request):
+    """In single precision throughout, where only the order of sums parts the two."""
+    monkeypatch.setattr(encoders, "load", functools.partial(encoders.load, precision="fp32"))
+    monkeypatch.setattr(frozen, "PRECISION", np.float32)
+    records = request.getfixturevalue({"Dep": "sentences", "NLI": "pairs", "QA": "questions"}[kind])
+    shared = _finetune(kind, folder, records, cache, frozen=layer)
+    _plainly(monkeypatch, layer)
+    plain = _finetune(kind, folder, records, Store(tmp_path / "plain"))
+    start, a, b = _start(kind, folder, records), _weights(plain), _weights(shared)
+    assert _distance(a, b) < 1e-4 * _distance(start, a)
+    assert plain.scores == shared.scores
+    for row, other in zip(plain.predictions(), shared.predictions(), strict=True):
+        assert row.keys() == other.keys()
+        for name in row.keys() & {"heads", "deprels", "label", "answer"}:
+            assert row[name] == other[name]
+    for name in start:
+        below = name.startswith("encoder.embeddings") or any(
+            name.startswith(f"encoder.encoder.layer.{i}.") for i in range(layer + 1)
+        )
+        used = kind == "NLI" or not name.startswith("encoder.pooler")
+        assert torch.equal(start[name], b[name]) == (below or not used), name
+
+
+def test_half_precision_makes_no_difference_that_matters(folder, pairs, cache, monkeypatch):
+    half = _finetune("NLI", folder, pairs, cache, frozen=0)
+    monkeypatch.setattr(frozen, "PRECISION", np.float32)
+    single = _finetune("NLI", folder, pairs, Store(cache.root / "single"), frozen=0)
+    start = _start("NLI", folder, pairs)
+    assert 0 < _distance(_weights(half), _weights(single)) < 0.03 * _distance(start, _weights(single))
+
+
+def _start(kind, folder, records):
+    encoder = encoders.load(folder, device="cpu")
+    task = Task(kind, "test", RECIPE)
+    model = prediction.untrained(task, encoder, data.labels(kind, records), 0).model
+    return {k: v.clone() for k, v in model.state_dict().items() if "position_ids" not in k}
+
+
+def test_a_frozen_run_is_stored_whole(folder, pairs, cache):
+    tuned = _finetune("NLI", folder, pairs, cache, frozen=0)
+    again = prediction.predict(training.load(tuned.folder, device="cpu"), pairs)
+    for row, kept in zip(again, tuned.predictions(), strict=True):
+        np.testing.assert_allclose(row["probabilities"], kept["probabilities"], atol=0.01)
+
+
+def test_nothing_frozen_is_plain_fine_tuning(folder, pairs, cache):
+    none = _finetune("NLI", folder, pairs, cache, frozen=-1, prefix=frozen.Prefix(folder, cache.root))
+    assert none.folder == _finetune("NLI", folder, pairs, cache).folder
+    assert none.folder != _finetune("NLI", folder, pairs, cache, frozen=0).folder
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_resumes_to_the_same_weights(folder, pairs, cache, tmp_path):
+    def kill(done, total):
+        if done == 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        _finetune("NLI", folder, pairs, cache, frozen=0, progress=kill, checkpoint_every=0.0)
+    seen = []
+    resumed = _finetune("NLI", folder, pairs, cache, frozen=0, progress=lambda done, _: seen.append(done))
+    assert seen[0] == 7
+    other = frozen.Prefix(folder, tmp_path)
+    whole = _finetune("NLI", folder, pairs, Store(tmp_path / "whole"), frozen=0, prefix=other)
+    assert _distance(_weights(resumed), _weights(whole)) == 0
+    assert resumed.predictions() == whole.predictions()
+
+
+def test_errors(folder, pairs, cache, tmp_path):
+    for layer in (2, -2):
+        with pytest.raises(ValueError, match=f"unknown block {layer}; valid: 0 to 1"):
+            _finetune("NLI", folder, pairs, cache, frozen=layer)
+    with pytest.raises(ValueError, match="the prefix is one of tiny, not of"):
+        _finetune("NLI", folder, pairs, cache, frozen=0, prefix=frozen.Prefix("tiny", tmp_path))
