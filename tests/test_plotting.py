@@ -78,10 +78,33 @@ def test_texts_have_lines_in_the_order_of_their_names_and_filled_markers_where_p
     assert len(ax.collections) == 1 and ax.get_legend_handles_labels()[1] == ["first"]
 
 
-def test_a_texts_dot_stands_at_its_distance_with_its_name():
-    frame = pd.DataFrame(dict(model="NLI", inputs=["here", "there"], far=[0.1, 0.4], value=[0.5, 0.9]))
-    ax = plotting.text_points(frame.assign(ci_low=0.4, ci_high=0.95), "far")
-    assert [t.get_text() for t in ax.texts] == ["here", "there"] and ax.texts[1].xy == (0.4, 0.9)
-    np.testing.assert_allclose(ax.lines[0].get_xdata(), [0.1, 0.4])
-    bars = np.array([segment[:, 1] for segment in ax.collections[0].get_segments()])
+def test_a_texts_dot_stands_at_its_distance_with_its_interval():
+    frame = pd.DataFrame(dict(inputs=["here", "there"], far=[0.1, 0.4], value=[0.5, 0.9]))
+    names = {"there": "far away", "here": "near"}
+    ax = plotting.text_points(frame.assign(ci_low=0.4, ci_high=0.95), "far", names)
+    handles, labels = ax.get_legend_handles_labels()
+    assert labels == ["far away", "near"]
+    dots = [handle.lines[0] for handle in handles]
+    assert [(d.get_xdata()[0], d.get_ydata()[0]) for d in dots] == [(0.4, 0.9), (0.1, 0.5)]
+    assert len({d.get_marker() for d in dots}) == 2
+    bars = [handle.lines[2][0].get_segments()[0][:, 1] for handle in handles]
     np.testing.assert_allclose(bars, [[0.4, 0.95]] * 2)
+
+
+def test_trees_are_arcs_above_and_below_the_words():
+    gold, predicted = np.array([[0, 1], [1, 3], [2, 3]]), np.array([[0, 1], [1, 2], [2, 3]])
+    ax = plotting.trees(["the", "cats", "of", "Rome"], gold, predicted)
+    assert [text.get_text() for text in ax.texts] == ["the", "cats", "of", "Rome"]
+    centre = [text.get_position()[0] for text in ax.texts]
+    assert centre == sorted(centre)
+    arcs = [(line.get_xdata(), line.get_ydata(), line.get_linestyle()) for line in ax.lines]
+    above = [(min(x), max(x)) for x, y, _ in arcs if (np.asarray(y) > 0).all()]
+    below = [(min(x), max(x)) for x, y, _ in arcs if (np.asarray(y) < 0).all()]
+    for ends, edges in ((above, gold), (below, predicted)):
+        np.testing.assert_allclose(ends, [[centre[a], centre[b]] for a, b in edges])
+    # Only the edge that the tree has not is dashed, and of a colour of its own.
+    dashed = [line for line in ax.lines if line.get_linestyle() != "-"]
+    np.testing.assert_allclose(sorted(dashed[0].get_xdata())[0], centre[1])
+    assert len(dashed) == 1 and dashed[0].get_color() not in {
+        line.get_color() for line in ax.lines if line is not dashed[0]
+    }

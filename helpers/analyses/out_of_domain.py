@@ -441,6 +441,15 @@ def out_of_domain_rsa(settings: Profile, report: Callable = say_nothing) -> pd.D
     return frame
 
 
+def tested_gaps(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows ``rsa_gap`` of :func:`out_of_domain_rsa` with their ``p_value`` and ``p_any``, over all layers."""
+    keys = ["model", "task", "inputs", "seed"]
+    p = frame[frame["metric"] == "p_value"]
+    by_layer = p[p["layer"].notna()][[*keys, "layer", "value"]].rename(columns={"value": "p_value"})
+    over_all = p[p["layer"].isna()][[*keys, "value"]].rename(columns={"value": "p_any"})
+    return frame[frame["metric"] == "rsa_gap"].merge(by_layer, on=[*keys, "layer"]).merge(over_all, on=keys)
+
+
 def _gaps(
     tuned: dict[str, Activations], base: dict[str, Activations], texts: dict[str, Text], settings: Profile
 ) -> Iterator[dict]:

@@ -249,6 +249,11 @@ def test_a_model_that_changed_nothing_has_no_gap(settings, home, monkeypatch):
     assert (mine.loc[mine["metric"] == "p_value", "value"] > 0.3).all()
     rows = frame[frame["analysis"] == "out_of_domain_rsa"]
     assert not rows.duplicated(["metric", "model", "task", "inputs", "layer", "seed"]).any()
+    joined = domain.tested_gaps(frame)
+    assert len(joined) == 8 * 5 and (joined.groupby(["model", "inputs"])["p_any"].nunique() == 1).all()
+    row = joined[(joined["model"] == "Random") & (joined["inputs"] == "raw") & (joined["layer"] == 2)]
+    assert row["p_value"].item() == value(frame, "p_value", "raw", 2, "Random")
+    assert row["p_any"].item() == value(frame, "p_value", "raw", None, "Random")
     # The yardstick: texts differ for untuned encoders too, most where their format does.
     random = frame[(frame["model"] == "Random") & (frame["metric"] == "rsa_gap")]
     assert set(random["task"]) == {"uds-nli"} and len(random) == 4 * 5
