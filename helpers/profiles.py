@@ -91,6 +91,7 @@ class Profile:
     suite: str = "open"  # corpora of the probing tasks: uds, open, ontonotes or json
     probe_train: int | None = None  # sentences that probes are trained on; None: all
     probe_eval: int | None = None  # sentences each of dev and test
+    probe_tuning_seeds: tuple[int, ...] = ()  # fine-tuning seeds that are probed; empty: ``seeds``
     probe_rank: int = 512  # of structural probes
     probe_seeds: tuple[int, ...] = (0,)  # seeds of a probe's initial weights and order of examples
     edge: EdgeRecipe = EdgeRecipe()
@@ -187,6 +188,12 @@ PROFILES: dict[str, Profile] = {
                 Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 2500, 1000),
             ),
             seeds=(0, 1, 2),
+            probe_train=2000,
+            probe_eval=1000,
+            probe_rank=128,
+            probe_seeds=(0, 1),
+            edge=replace(_SMALL_EDGE, validate_every=62, max_steps=620),
+            structural=StructuralRecipe(epochs=15),
         ),
         Profile(
             name="paper",

@@ -7,25 +7,28 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from helpers import results
+from helpers.analyses.edge import control_tasks, edge_probing, probing_tasks
 from helpers.analyses.finetuning import corpus_baselines, fine_tuned, fine_tuning, headline, task_records
 from helpers.analyses.out_of_domain import out_of_domain_rsa
 from helpers.analyses.rsa import VARIANTS, compare_layers, rsa_of, rsa_to_base, sample_rows
-from helpers.analyses.structural import structural_probes
+from helpers.analyses.structural import predicted_trees, structural_probes
 from helpers.profiles import Profile
 
 __all__ = [
-    "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "corpus_baselines", "fine_tuned",
-    "fine_tuning", "headline", "out_of_domain_rsa", "rsa_of", "rsa_to_base", "run_all", "sample_rows",
-    "structural_probes", "task_records",
+    "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "control_tasks", "corpus_baselines",
+    "edge_probing", "fine_tuned", "fine_tuning", "headline", "out_of_domain_rsa", "predicted_trees",
+    "probing_tasks", "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "task_records",
 ]  # fmt: skip
 
 # By the name of the table that each one writes.
 ANALYSES: dict[str, Callable] = {
     "finetuning": fine_tuning,
     "corpus_baselines": corpus_baselines,
-    "structural_probe": structural_probes,
     "rsa": rsa_to_base,
     "out_of_domain": out_of_domain_rsa,
+    "structural_probe": structural_probes,
+    "edge_probing": edge_probing,
+    "control_task": control_tasks,
 }
 
 

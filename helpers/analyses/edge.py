@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import encoders, results, statistics
-from helpers.analyses.finetuning import BOOTSTRAP_SEED, fine_tuned, say_nothing
+from helpers.analyses.finetuning import BOOTSTRAP_SEED, say_nothing
+from helpers.analyses.models import probed_models, probing_seeds
 from helpers.analyses.rsa import RANDOM_SEED
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans
@@ -64,18 +65,6 @@ def probing_tasks(settings: Profile) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("task")
 
 
-def _models(
-    settings: Profile, report: Callable, *, first_seed_only: bool = False
-) -> Iterator[tuple[str, str, int | None, Encoder]]:
-    """The encoders that are probed: model, corpus it was tuned on, fine-tuning seed, encoder."""
-    yield "Base", "", None, encoders.load(settings.encoder)
-    for task in settings.tasks:
-        for seed in settings.seeds[:1] if first_seed_only else settings.seeds:
-            tuned = fine_tuned(settings, task.model, seed, report)
-            yield task.model, task.corpus, seed, encoders.load(tuned.encoder)
-    yield "Random", "", RANDOM_SEED, encoders.load(settings.encoder, random_init=RANDOM_SEED)
-
-
 @contextlib.contextmanager
 def _states(
     encoder: Encoder, reading: spans.Reading, report: Callable
@@ -113,8 +102,8 @@ def edge_probing(settings: Profile, report: Callable = say_nothing) -> pd.DataFr
     """
     began, rows, base = time.time(), [], {}
     reading, tasks = _prepared(settings, report)
-    for model, corpus, seed, encoder in _models(settings, report):
-        others = settings.probe_seeds[1:] if seed in (None, settings.seeds[0], RANDOM_SEED) else ()
+    for model, corpus, seed, encoder in probed_models(settings, report):
+        others = settings.probe_seeds[1:] if seed in (None, probing_seeds(settings)[0], RANDOM_SEED) else ()
         with _states(encoder, reading, report) as read:
             for name, task in tasks.items():
                 common = dict(analysis="edge_probing", model=model, task=corpus, inputs=name, seed=seed)
@@ -259,7 +248,7 @@ def control_tasks(settings: Profile, report: Callable = say_nothing) -> pd.DataF
         draw = controls.head_control if kind == "head" else controls.label_control
         drawn = draw(real, tokenizer, CONTROL_SEED)
         tasks[name] = [controls.prepare(answers, reading, kind) for answers in (real, drawn)]
-    for model, corpus, seed, encoder in _models(settings, report, first_seed_only=True):
+    for model, corpus, seed, encoder in probed_models(settings, report, probing_seeds(settings)[:1]):
         with _states(encoder, reading, report) as read:
             for name, pair in tasks.items():
                 report(f"control task on {encoder.name}: {name}")

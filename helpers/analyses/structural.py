@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import encoders, results, statistics
-from helpers.analyses.finetuning import BOOTSTRAP_SEED, fine_tuned, load_records, say_nothing
-from helpers.analyses.rsa import RANDOM_SEED
+from helpers.analyses.finetuning import BOOTSTRAP_SEED, load_records, say_nothing
+from helpers.analyses.models import probed_models, probing_seeds
 from helpers.corpora.records import Sentence
 from helpers.encoders import Encoder
 from helpers.probing import structural
@@ -151,16 +151,6 @@ def _resamples(n_sentences: int, n_bootstrap: int) -> np.ndarray:
     return statistics.resamples(n_sentences, n_bootstrap, BOOTSTRAP_SEED).astype(np.float64)
 
 
-def _models(settings: Profile, report: Callable):
-    """The encoders that are probed: (model, corpus it was tuned on, fine-tuning seed, encoder)."""
-    yield "Base", "", None, encoders.load(settings.encoder)
-    for task in settings.tasks:
-        for seed in settings.seeds:
-            tuned = fine_tuned(settings, task.model, seed, report)
-            yield task.model, task.corpus, seed, encoders.load(tuned.encoder)
-    yield "Random", "", RANDOM_SEED, encoders.load(settings.encoder, random_init=RANDOM_SEED)
-
-
 def structural_probes(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
     """Structural probes of all layers of all models on the parser's treebank, as in the paper's Figure 1.
 
@@ -176,13 +166,13 @@ def structural_probes(settings: Profile, report: Callable = say_nothing) -> pd.D
     began, rows, base = time.time(), [], {}
     _, lengths, _ = treebank(settings).arrays("test")
     first_seed, *other_seeds = settings.probe_seeds
-    for model, task, seed, encoder in _models(settings, report):
+    for model, task, seed, encoder in probed_models(settings, report):
         folders = probes(settings, encoder, report)
         report(f"scores of {encoder.name}")
         about = dict(model=model, task=task, n=len(lengths))
         for (kind, probe_seed), folder in folders.items():
             main = probe_seed == first_seed
-            if not main and seed not in (None, settings.seeds[0]):
+            if not main and seed not in (None, probing_seeds(settings)[0]):
                 continue
             for metric, found in estimates(folder, kind, lengths, settings.n_bootstrap).items():
                 for layer, estimate in zip(encoder.layers, found, strict=True):
@@ -262,8 +252,7 @@ def predicted_trees(
         gold = structural.tree_distances(heads[starts[i] : starts[i] + lengths[i]])
         record = bank.parts["test"][i]
         found.append(Drawn(record.id, record.words, structural.spanning_edges(gold, kept[i]), {}))
-    settings = dataclasses.replace(settings, seeds=settings.seeds[:1])
-    for model, _, _, encoder in _models(settings, report):
+    for model, _, _, encoder in probed_models(settings, report, probing_seeds(settings)[:1]):
         if model == "Random":
             continue
         if layer not in encoder.layers:

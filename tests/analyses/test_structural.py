@@ -45,8 +45,9 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def settings(treebank_folder):
     smoke = profiles.settings(
-        "smoke", paths={"ud-ewt": str(treebank_folder)}, probe_rank=4, probe_seeds=[0, 1], seeds=[3, 5]
-    )
+        "smoke", paths={"ud-ewt": str(treebank_folder)}, probe_rank=4, probe_seeds=[0, 1], seeds=[3, 5],
+        probe_train=40, probe_eval=24,
+    )  # fmt: skip
     dep = Task("Dep", "ud-ewt", TuningRecipe(epochs=1, batch_size=8), 16, 8)
     return dataclasses.replace(smoke, tasks=(dep,), structural=StructuralRecipe(epochs=2))
 
