@@ -133,13 +133,14 @@ def _build_tiny(folder: Path) -> None:
         num_attention_heads=2,
         intermediate_size=64,
     )
-    with _seeded(0):
+    with seeded(0):
         BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 @contextlib.contextmanager
-def _seeded(seed: int):
+def seeded(seed: int):
+    """Draw from torch's generator, seeded within the block and as it was afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -184,7 +185,7 @@ def load(
         if random_init is None:
             model = AutoModel.from_pretrained(folder, dtype=torch.float32)
         else:
-            with _seeded(random_init):
+            with seeded(random_init):
                 model = AutoModel.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -154,6 +154,8 @@ PROFILES: dict[str, Profile] = {
             probe_train=24,
             probe_eval=12,
             edge=EdgeRecipe(projection=8, hidden=8, learning_rate=1e-2, validate_every=3, max_steps=6),
+            sweep_layers=(1,),
+            head_rates=(1e-3,),
         ),
         Profile(
             name="quick",
@@ -167,6 +169,13 @@ PROFILES: dict[str, Profile] = {
             probe_train=500,
             probe_eval=250,
             edge=_SMALL_EDGE,
+            sweep=(
+                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 600, 200),
+                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 600, 300),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 200, 100),
+            ),
+            sweep_layers=(5, 11),
+            head_rates=(1e-3,),
             domain_share=0.1,
             domain_seeds=(0,),
         ),
@@ -194,6 +203,14 @@ PROFILES: dict[str, Profile] = {
             probe_seeds=(0, 1),
             edge=replace(_SMALL_EDGE, validate_every=62, max_steps=620),
             structural=StructuralRecipe(epochs=15),
+            sweep=(
+                Task("Dep", "ud-ewt", TuningRecipe(epochs=1, max_length=512, **_SMALL), 2000, 500),
+                Task("NLI", "mnli-reduced", TuningRecipe(epochs=1, **_SMALL_NLI), 2000, 1000),
+                Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 500, 300),
+            ),
+            sweep_layers=(2, 4, 6, 7, 8, 9, 10, 11),
+            sweep_seeds=(0, 1, 2),
+            head_rates=(1e-3, 5e-3),
         ),
         Profile(
             name="paper",

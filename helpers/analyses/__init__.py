@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from helpers import results
+from helpers.analyses.ablations import partial_freezing, reinitialisation, truncation
 from helpers.analyses.edge import control_tasks, edge_probing, probing_tasks
 from helpers.analyses.finetuning import corpus_baselines, fine_tuned, fine_tuning, headline, task_records
 from helpers.analyses.out_of_domain import out_of_domain_rsa
@@ -16,8 +17,9 @@ from helpers.profiles import Profile
 
 __all__ = [
     "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "control_tasks", "corpus_baselines",
-    "edge_probing", "fine_tuned", "fine_tuning", "headline", "out_of_domain_rsa", "predicted_trees",
-    "probing_tasks", "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "task_records",
+    "edge_probing", "fine_tuned", "fine_tuning", "headline", "out_of_domain_rsa", "partial_freezing",
+    "predicted_trees", "probing_tasks", "reinitialisation", "rsa_of", "rsa_to_base", "run_all", "sample_rows",
+    "structural_probes", "task_records", "truncation",
 ]  # fmt: skip
 
 # By the name of the table that each one writes.
@@ -29,6 +31,9 @@ ANALYSES: dict[str, Callable] = {
     "structural_probe": structural_probes,
     "edge_probing": edge_probing,
     "control_task": control_tasks,
+    "partial_freezing": partial_freezing,
+    "truncation": truncation,
+    "reinitialisation": reinitialisation,
 }
 
 

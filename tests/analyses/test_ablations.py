@@ -1,0 +1,122 @@
+"""Sweeps over layers: their tables, their resumption, and points that fail."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from helpers import ablations, profiles, results
+from helpers.analyses import ablations as sweeps
+from helpers.corpora.records import Pair
+from helpers.profiles import Task, TuningRecipe
+from helpers.statistics import Estimate
+
+PAIRS = [Pair(f"p{i}", f"word {i} is here", f"it is {i}", ("yes", "no")[i % 2]) for i in range(40)]
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
+    monkeypatch.setattr(sweeps, "load_records", lambda name, split, path, limit: PAIRS[:limit])
+    chosen = profiles.settings("smoke", head_rates=[1e-3, 1e-2], sweep_layers=[1, 3], sweep_seeds=[0, 1])
+    task = Task("NLI", "uds-nli", TuningRecipe(epochs=1, batch_size=8), 30, 20)
+    return dataclasses.replace(chosen, tasks=(task,))
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Fine-tuning replaced: a right answer with a chance by layer and rate; lists what was asked for."""
+    asked = []
+
+    def predictions(task, encoder, train, evaluation, *, seed, cache, frozen=-1, prefix=None, progress=None):
+        asked.append((seed, frozen, task.recipe.head_learning_rate))
+        if frozen == 3 and seed == 1 and task.recipe.head_learning_rate == 1e-2:
+            raise FloatingPointError("loss is nan at step 3")
+        chance = {-1: 1.0, 1: 0.97, 3: 0.5}[frozen] * (1 if task.recipe.head_learning_rate == 1e-3 else 0.8)
+        right = [i < chance * len(evaluation) for i in range(len(evaluation))]
+        # The held-out records come first and would all be right: spread the wrong answers evenly.
+        right = np.random.default_rng(0).permutation(right)
+        return [dict(id=p.id, correct=int(r), total=1) for p, r in zip(evaluation, right, strict=True)]
+
+    monkeypatch.setattr(ablations, "predictions", predictions)
+    return asked
+
+
+def test_partial_freezing(settings, fake):
+    said = []
+    frame = sweeps.partial_freezing(settings, said.append)
+    rates = (3e-5, 1e-3, 1e-2)
+    expected = [(seed, layer, rate) for seed in (0, 1) for layer in (-1, 1, 3) for rate in rates]
+    assert fake == expected
+    scores = frame[frame["metric"] == "accuracy"].set_index(["seed", "inputs", "layer"])["value"]
+    assert scores[0, "one_rate", -1] == pytest.approx(0.8, abs=0.1)
+    assert scores[0, "tuned_head", -1] == 1.0
+    chosen = frame[frame["metric"] == "head_rate"].set_index(["seed", "layer"])["value"]
+    assert chosen[0, -1] == 1e-3
+    knee = frame[frame["metric"] == "knee"].set_index(["seed", "inputs"])["value"]
+    assert knee[0, "tuned_head"] == 3
+    # The failed point is told of, and costs its layer's choice of rate only.
+    assert any("loss is nan at step 3); going on" in line for line in said)
+    assert (1, "one_rate", 3) in scores.index and (1, "tuned_head", 3) not in scores.index
+    (entry,) = results.read_provenance(results.store.home() / "results" / results.run_name(settings)).values()
+    assert list(entry["failed"]) == ["NLI, seed 1, frozen through 3, head's rate 0.01"]
+    assert entry["records"] == {"NLI": [27, 3, 20]}
+
+
+def test_nothing_to_show(settings, monkeypatch):
+    def broken(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(ablations, "predictions", broken)
+    with pytest.raises(sweeps.SweepFailed, match="NLI, seed 0, head on layer 3: OSError: disk full"):
+        sweeps.truncation(settings)
+
+
+def test_an_unknown_layer(settings):
+    with pytest.raises(ValueError, match="sweep_layers: tiny has no layer 9; valid: 0 to 3"):
+        sweeps.truncation(dataclasses.replace(settings, sweep_layers=(1, 9)))
+
+
+def test_killed_anywhere_a_sweep_resumes_with_the_same_numbers(settings, monkeypatch, tmp_path):
+    settings = dataclasses.replace(settings, sweep_seeds=(0,), head_rates=(1e-3,))
+    whole = [
+        sweep(settings) for sweep in (sweeps.partial_freezing, sweeps.truncation, sweeps.reinitialisation)
+    ]
+    trained = []
+    finetune = ablations.finetune
+
+    def counted(*args, **options):
+        trained.append(options["frozen"])
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return finetune(*args, **options)
+
+    monkeypatch.setattr(ablations, "finetune", counted)
+    monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path / "other"))
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.partial_freezing(settings)
+    again = [
+        sweep(settings) for sweep in (sweeps.partial_freezing, sweeps.truncation, sweeps.reinitialisation)
+    ]
+    for a, b in zip(whole, again, strict=True):
+        assert a.equals(b)
+    # 3 freezings x 2 rates, one of them killed and done again; the whole model at its own rate once for
+    # both other sweeps; 1 truncation and 1 re-initialisation below it.
+    assert len(trained) == 6 + 1 + 1 + 1 + 1
+    truncated, drawn = again[1], again[2]
+    score = [f[f["metric"] == "accuracy"].set_index("layer")["value"] for f in (truncated, drawn)]
+    assert list(score[0].index) == [3, 1] and list(score[1].index) == [4, 2]
+    assert score[0][3] == score[1][4]
+
+
+def _estimate(value, samples):
+    return Estimate(value, *np.quantile(samples, [0.025, 0.975]), np.array(samples), (0, 2, len(samples)))
+
+
+def test_knee():
+    whole = _estimate(0.9, [0.9, 0.9, 0.9, 0.9])
+    curve = {3: _estimate(0.88, [0.88, 0.84, 0.88, 0.88]), 5: _estimate(0.8, [0.8, 0.8, 0.8, 0.88])}
+    found = sweeps._knee(whole, curve, none=12)
+    assert found["value"] == 5
+    samples = [5, 3, 5, 12]
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])))
