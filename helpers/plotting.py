@@ -121,6 +121,30 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def differences(frame: pd.DataFrame, ax: Axes | None = None, *, limit: float = 10) -> Axes:
+    """Differences between models in points, as a map of colours: a line for each of ``inputs``.
+
+    ``frame`` has ``model, inputs, value`` (fractions of 1) and, for stars where the interval excludes zero,
+    ``ci_low, ci_high``; one row a model and input. Colours saturate at ``limit`` points.
+    """
+    ax = ax or plt.gca()
+    columns = [model for model in MODELS if model in set(frame["model"])]
+    grid = frame.assign(value=100 * frame["value"].astype(float)).pivot(
+        index="inputs", columns="model", values="value"
+    )
+    grid = grid.loc[list(dict.fromkeys(frame["inputs"])), columns]
+    told = grid.map(lambda value: f"{value:+.1f}".replace("-", "−"))
+    if "ci_low" in frame:
+        sure = frame[(frame["ci_low"] > 0) | (frame["ci_high"] < 0)]
+        for row in sure.itertuples():
+            told.loc[row.inputs, row.model] += "*"
+    colours = dict(cmap="vlag_r", center=0, vmin=-limit, vmax=limit, cbar=False)
+    sns.heatmap(grid, ax=ax, annot=told, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(rotation=0, length=0)
+    return ax
+
+
 def training_curves(
     frame: pd.DataFrame, ax: Axes | None = None, *, x: str = "tokens", y: str = "loss"
 ) -> Axes:

@@ -168,7 +168,10 @@ PROFILES: dict[str, Profile] = {
             suite="uds",
             probe_train=500,
             probe_eval=250,
+            probe_tuning_seeds=(0,),
+            probe_rank=64,
             edge=_SMALL_EDGE,
+            structural=StructuralRecipe(epochs=8),
             sweep=(
                 Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 600, 200),
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 600, 300),

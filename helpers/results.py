@@ -57,6 +57,19 @@ def save(analysis: str, frame: pd.DataFrame, settings: profiles.Profile, **detai
     return path
 
 
+def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
+    """The table of an analysis as last saved; None if it is not there, or of other settings or code."""
+    folder = store.home() / "results" / run_name(settings)
+    path = folder / f"{analysis}.csv"
+    if not path.exists():
+        return None
+    entry = read_provenance(folder).get(analysis, {})
+    now = json.loads(json.dumps(provenance(settings)))
+    if any(entry.get(key) != now[key] for key in ("commit", "settings", "packages")):
+        return None
+    return read(path)
+
+
 def add_entry(folder: Path, analysis: str, entry: dict) -> None:
     """Put an entry into a folder's ``provenance.json``, keeping the others."""
     known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}

@@ -108,3 +108,21 @@ def test_trees_are_arcs_above_and_below_the_words():
     assert len(dashed) == 1 and dashed[0].get_color() not in {
         line.get_color() for line in ax.lines if line is not dashed[0]
     }
+
+
+def test_differences_are_points_with_a_star_where_the_interval_excludes_zero():
+    frame = pd.DataFrame(
+        dict(
+            model=["QA", "Dep", "QA", "Dep"],
+            inputs=["SRL", "SRL", "POS", "POS"],
+            value=[-0.012, 0.034, 0.0004, -0.25],
+            ci_low=[-0.02, -0.01, -0.01, -0.3],
+            ci_high=[-0.001, 0.05, 0.01, -0.2],
+        )
+    )
+    ax = plotting.differences(frame)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["Dep", "QA"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["SRL", "POS"]
+    assert [t.get_text() for t in ax.texts] == ["+3.4", "−1.2*", "−25.0*", "+0.0"]
+    colours = ax.collections[0].get_facecolors()
+    assert colours[0][2] > colours[0][0] and colours[2][0] > colours[2][2], "gains blue, losses red"

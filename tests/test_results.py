@@ -28,6 +28,18 @@ def test_saved_tables_come_back_with_their_provenance(home):
     assert set(results.read_provenance(path.parent)) == {"rsa", "finetuning"}
 
 
+def test_a_table_counts_as_saved_only_for_the_settings_and_the_code_it_was_made_with(home, monkeypatch):
+    settings = profiles.settings("smoke")
+    frame = results.table([dict(analysis="rsa", metric="rsa_pearson", model="NLI", layer=3, value=0.5)])
+    assert results.saved("rsa", settings) is None
+    monkeypatch.setattr(results, "commit", lambda: "a" * 40)
+    results.save("rsa", frame, settings)
+    assert results.saved("rsa", settings)["value"].tolist() == [0.5]
+    assert results.saved("rsa", profiles.settings("smoke", n_tokens=150)) is None
+    monkeypatch.setattr(results, "commit", lambda: "b" * 40)
+    assert results.saved("rsa", settings) is None
+
+
 def test_overridden_settings_do_not_overwrite_the_profiles_results():
     changed = profiles.settings("smoke", n_tokens=100)
     assert results.run_name(SETTINGS) == "smoke"

@@ -6,10 +6,19 @@ Every function here may be called first, in any order: what it needs and the sto
 import traceback
 from collections.abc import Callable, Sequence
 
+import pandas as pd
+
 from helpers import results
 from helpers.analyses.ablations import partial_freezing, reinitialisation, truncation
 from helpers.analyses.edge import control_tasks, edge_probing, probing_tasks
-from helpers.analyses.finetuning import corpus_baselines, fine_tuned, fine_tuning, headline, task_records
+from helpers.analyses.finetuning import (
+    corpus_baselines,
+    fine_tuned,
+    fine_tuning,
+    headline,
+    say_nothing,
+    task_records,
+)
 from helpers.analyses.out_of_domain import out_of_domain_rsa
 from helpers.analyses.rsa import VARIANTS, compare_layers, rsa_of, rsa_to_base, sample_rows
 from helpers.analyses.structural import predicted_trees, structural_probes
@@ -19,7 +28,7 @@ __all__ = [
     "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "control_tasks", "corpus_baselines",
     "edge_probing", "fine_tuned", "fine_tuning", "headline", "out_of_domain_rsa", "partial_freezing",
     "predicted_trees", "probing_tasks", "reinitialisation", "rsa_of", "rsa_to_base", "run_all", "sample_rows",
-    "structural_probes", "task_records", "truncation",
+    "structural_probes", "tables", "task_records", "truncation",
 ]  # fmt: skip
 
 # By the name of the table that each one writes.
@@ -35,6 +44,18 @@ ANALYSES: dict[str, Callable] = {
     "truncation": truncation,
     "reinitialisation": reinitialisation,
 }
+
+
+def tables(settings: Profile, report: Callable = say_nothing) -> dict[str, pd.DataFrame]:
+    """The table of every analysis, by name: as saved with these settings and this code, or computed now."""
+    found = {}
+    for name, analysis in ANALYSES.items():
+        saved = results.saved(name, settings)
+        if saved is None:
+            report(f"== {name}")
+            saved = analysis(settings, report)
+        found[name] = saved
+    return found
 
 
 class AnalysesFailed(RuntimeError):
