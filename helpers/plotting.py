@@ -1,6 +1,6 @@
 """Figures: a tidy table in, Axes out. One style, one colour and marker a model throughout the book."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -73,6 +73,44 @@ def layer_curves(
         metric = frame["metric"].iloc[0]
         ax.set_ylabel(METRICS.get(metric, metric))
     return ax
+
+
+def panels(
+    groups: Iterable[tuple[str, pd.DataFrame]],
+    draw: Callable[..., Axes],
+    *,
+    paper: Iterable[tuple[str, pd.DataFrame]] = (),
+    rows: int = 1,
+    height: float = 3,
+    sharey: bool | str = False,
+) -> np.ndarray:
+    """A panel for each group with its name as title, drawn by ``draw(frame, ax)``; one legend below all.
+
+    ``groups`` are names and frames, as ``DataFrame.groupby`` yields them; those of ``paper`` are drawn with
+    ``dashed=True`` into the panels of the same names, and left out of the legend. Axis labels are kept at
+    the left and at the bottom only. Returns the Axes, in order.
+    """
+    groups, dashed = list(groups), {name: frame for name, frame in paper}
+    columns = -(-len(groups) // rows)
+    size = (10, rows * height)
+    figure, grid = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=sharey, squeeze=False)
+    shown: dict = {}
+    for number, (name, frame) in enumerate(groups):
+        ax = draw(frame, grid.flat[number])
+        ax.set_title(name if isinstance(name, str) else ", ".join(name))
+        shown |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        if name in dashed:
+            draw(dashed[name], ax, dashed=True)
+        if number % columns and (sharey or ax.get_ylabel() == grid.flat[0].get_ylabel()):
+            ax.set_ylabel("")
+        if number + columns < len(groups):
+            ax.set_xlabel("")
+    for ax in grid.flat[len(groups) :]:
+        ax.set_visible(False)
+    for ax in grid.flat[max(0, len(groups) - columns) : len(groups)]:
+        ax.tick_params(labelbottom=True)
+    figure.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=5)
+    return grid.flat[: len(groups)]
 
 
 def band(frame: pd.DataFrame, ax: Axes, *, label: str, colour="0.35") -> Axes:

@@ -170,7 +170,7 @@ PROFILES: dict[str, Profile] = {
             probe_eval=250,
             probe_tuning_seeds=(0,),
             probe_rank=64,
-            edge=_SMALL_EDGE,
+            edge=replace(_SMALL_EDGE, batch_size=8, validate_every=63, max_steps=378),
             structural=StructuralRecipe(epochs=8),
             sweep=(
                 Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 600, 200),

@@ -120,6 +120,12 @@ def spelled(number: Number, points: bool = False, signed: bool = False, interval
     return f"{one(number.value)} [{one(number.low)}, {one(number.high)}]"
 
 
+def told(frame: pd.DataFrame, points: bool = False, signed: bool = False) -> list[str]:
+    """The rows' ``value, ci_low, ci_high`` as text."""
+    numbers = frame[["value", "ci_low", "ci_high"]].to_numpy(dtype=float)
+    return [spelled(Number(*row), points=points, signed=signed) for row in numbers]
+
+
 # -- tables ------------------------------------------------------------------------------------------
 
 

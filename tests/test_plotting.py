@@ -126,3 +126,27 @@ def test_differences_are_points_with_a_star_where_the_interval_excludes_zero():
     assert [t.get_text() for t in ax.texts] == ["+3.4", "−1.2*", "−25.0*", "+0.0"]
     colours = ax.collections[0].get_facecolors()
     assert colours[0][2] > colours[0][0] and colours[2][0] > colours[2][2], "gains blue, losses red"
+
+
+def test_panels_have_their_groups_names_and_one_legend():
+    frame = pd.DataFrame(
+        dict(
+            inputs=["POS", "POS", "SRL", "SRL", "SPR"],
+            metric="micro_f1_layer",
+            model=["Base", "Dep", "Base", "NLI", "Base"],
+            layer=[0, 0, 1, 1, 2],
+            value=[0.1, 0.2, 0.3, 0.4, 0.5],
+        )
+    )
+    theirs = pd.DataFrame(dict(metric="micro_f1_layer", model=["Base"], layer=[5], value=[0.9]))
+    groups = frame.groupby("inputs", sort=False)
+    axes = plotting.panels(groups, plotting.layer_curves, rows=2, paper=[("SRL", theirs)])
+    dashed = axes[1].lines[-1]
+    assert dashed.get_ydata().tolist() == [0.9] and dashed.get_linestyle() == "--"
+    assert [ax.get_title("left") for ax in axes] == ["POS", "SRL", "SPR"]
+    assert [ax.lines[-1].get_ydata().tolist() for ax in axes] == [[0.1], [0.9], [0.5]]
+    (legend,) = axes[0].figure.legends
+    assert sorted(t.get_text() for t in legend.get_texts()) == ["Base", "Dep", "NLI"]
+    assert [bool(ax.get_ylabel()) for ax in axes] == [True, False, True]
+    assert [bool(ax.get_xlabel()) for ax in axes] == [False, True, True], "what has no panel below it"
+    assert len([ax for ax in axes[0].figure.axes if ax.get_visible()]) == 3

@@ -364,3 +364,9 @@ def test_recorded_runs_can_be_judged():
     rows = rsa[where(rsa, analysis="rsa", metric="rsa_pearson", layer=11, model="QA")]
     shown = frame.set_index("id").loc["rsa-collapse", "ours"]
     assert f"QA {rows['value'].iloc[0]:.2f} [" in shown
+
+
+def test_rows_are_told_with_their_intervals():
+    frame = pd.DataFrame(dict(value=[0.123, -0.5], ci_low=[0.1, float("nan")], ci_high=[0.2, float("nan")]))
+    assert verdicts.told(frame) == ["0.12 [0.10, 0.20]", "−0.50"]
+    assert verdicts.told(frame, points=True, signed=True) == ["+12.3 [+10.0, +20.0]", "−50.0"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from torch import nn
 
 from helpers import ablations, encoders, results
@@ -234,3 +235,22 @@ def _knee(whole: Estimate, curve: dict[int, Estimate], none: int) -> dict:
     samples = first(np.array([whole.samples - estimate.samples for estimate in curve.values()]))
     low, high = interval(samples)
     return dict(value=float(value), ci_low=low, ci_high=high)
+
+
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an ablation's table, averaged over fine-tuning seeds.
+
+    The interval is Student's, 95 %, for the mean of the seeds' values, as if they were draws from a normal
+    distribution; of one seed it is that seed's own.
+    """
+    keys = ["analysis", "metric", "model", "task", "inputs", "layer"]
+    rows = []
+    for _, same in frame.groupby(keys, sort=False, dropna=False):
+        row = same.iloc[0].to_dict()
+        values = same["value"].to_numpy(dtype=float)
+        if len(values) > 1:
+            half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+            row |= dict(value=values.mean(), ci_low=values.mean() - half, ci_high=values.mean() + half)
+            row |= dict(seed=None)
+        rows.append(row)
+    return results.table(rows)

@@ -17,7 +17,7 @@ from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
 from helpers.probing import controls, edge, spans
-from helpers.profiles import Profile
+from helpers.profiles import MODELS, Profile
 from helpers.statistics import Estimate
 from helpers.store import Store, digest
 
@@ -286,3 +286,35 @@ def _accuracy(correct: np.ndarray, total: np.ndarray, n_bootstrap: int) -> Estim
     samples = (weights @ correct) / (weights @ total)
     draws = (BOOTSTRAP_SEED, len(total), n_bootstrap)
     return Estimate(float(correct.sum() / total.sum()), *statistics.interval(samples), samples, draws)
+
+
+def spreads(frame: pd.DataFrame) -> pd.DataFrame:
+    """How uncertain the changes in micro-F1 of probes on a mix are, in points: a row for each task.
+
+    From a table of :func:`edge_probing`. Columns, each a mean over models: ``fine-tuning seeds``, the
+    range of a model's change over them; ``probe seeds``, the range of a score over them (the first
+    fine-tuning seed's, and Base and Random); ``half an interval over sentences``, of a change. NaN where
+    there is one seed only.
+    """
+    mix = frame[(frame["metric"] == "micro_f1") & (frame["model"] != "Lexical")]
+    change = mix[(mix["analysis"] == "edge_probing_delta") & mix["model"].isin(MODELS)]
+    others = mix[mix["analysis"] == "edge_probing_probe_seeds"]
+    seeds = change.groupby("model")["seed"].min()
+    once = mix["seed"].eq(mix["model"].map(seeds)) | ~mix["model"].isin(MODELS)
+    probed = pd.concat([others, mix[(mix["analysis"] == "edge_probing") & once]])
+    found = {
+        "fine-tuning seeds": _range(change),
+        "probe seeds": _range(probed),
+        "half an interval over sentences": (change["ci_high"] - change["ci_low"])
+        .groupby(change["inputs"], sort=False)
+        .mean()
+        / 2,
+    }
+    return 100 * pd.DataFrame(found).astype(float).loc[list(dict.fromkeys(change["inputs"]))]
+
+
+def _range(rows: pd.DataFrame) -> pd.Series:
+    """Highest less lowest value of each task and model with several, averaged over models."""
+    values = rows.groupby(["inputs", "model"])["value"]
+    several = (values.max() - values.min())[values.size() > 1]
+    return several.groupby("inputs").mean()

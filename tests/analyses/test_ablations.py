@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from helpers import ablations, profiles, results
 from helpers.analyses import ablations as sweeps
@@ -120,3 +121,14 @@ def test_knee():
     assert found["value"] == 5
     samples = [5, 3, 5, 12]
     assert (found["ci_low"], found["ci_high"]) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])))
+
+
+def test_the_mean_over_seeds_has_students_interval():
+    point = dict(analysis="truncation", metric="las", model="Dep", task="ud-ewt", layer=3)
+    rows = [point | dict(seed=seed, value=value) for seed, value in enumerate((0.5, 0.6, 0.55))]
+    alone = point | dict(layer=4, seed=0, value=0.7, ci_low=0.65, ci_high=0.72)
+    several, one = sweeps.over_seeds(results.table([*rows, alone])).to_dict("records")
+    expected = stats.ttest_1samp([0.5, 0.6, 0.55], 0).confidence_interval(0.95)
+    assert several["value"] == pytest.approx(0.55)
+    assert (several["ci_low"], several["ci_high"]) == pytest.approx((expected.low, expected.high))
+    assert (one["value"], one["ci_low"], one["ci_high"], one["seed"]) == (0.7, 0.65, 0.72, 0)
