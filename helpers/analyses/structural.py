@@ -229,7 +229,7 @@ def predicted_trees(
     n_sentences: int,
     layer: int,
     *,
-    words: range = range(8, 13),
+    words: range = range(5, 16),
     report: Callable = say_nothing,
 ) -> list[Drawn]:
     """The first test sentences that have so many ``words``, with the trees of Base and the tuned models.
