@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from helpers import results
 from helpers.profiles import MODELS
@@ -29,9 +30,11 @@ from helpers.profiles import MODELS
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 INCONCLUSIVE, NOT_TESTED = "inconclusive", "not tested here"
 MARKS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "?", NOT_TESTED: "–"}
+COLOURS = {SUPPORTED: "#cfe8dc", CONTRADICTED: "#f9d5c4", INCONCLUSIVE: "#ececec"}
 HEADLINE = {"Dep": "las", "NLI": "accuracy", "QA": "f1"}
 SYNTACTIC = ("POS", "Constituents", "Dependencies", "SRL")
 SEMANTIC = ("Entities", "Coreference", "SPR", "Relations")
+_TASKS = {"SPR1": "SPR", "SPR2": "SPR"}  # two corpora of one kind of labels
 STRUCTURAL = ("uuas", "distance_spearman", "root_acc", "depth_spearman")
 LAST = 11  # the layers that the claims name are those of an encoder of twelve blocks
 BASELINES = ("Lexical", "Random")
@@ -142,7 +145,7 @@ class Run:
         self.seed: int | None = None  # that is looked at
         for row in pd.concat(frames, ignore_index=True).itertuples(index=False):
             seed = int(row.seed) if row.model in MODELS and not pd.isna(row.seed) else None
-            inputs = "" if pd.isna(row.inputs) else {"SPR1": "SPR"}.get(row.inputs, row.inputs)
+            inputs = "" if pd.isna(row.inputs) else _TASKS.get(row.inputs, row.inputs)
             layer = None if pd.isna(row.layer) else int(row.layer)
             model = "" if pd.isna(row.model) else row.model
             key = (row.analysis, row.metric, model, inputs, layer, seed)
@@ -399,7 +402,8 @@ _LOWERED = ("Coreference", "SPR", "Relations")
     "Section 4, Table 1",
     "edge_probing_delta",
     "Dep",
-    "Dep's changes on coreference, SPR and relations lie below 0 (those of them that were probed).",
+    "Dep's changes on coreference, SPR and relations lie below 0 (those of them that were probed; SPR2 "
+    "for SPR1).",
     lambda run: [(t, run.edge("Dep", t)) for t in run.edge_tasks("Dep", _LOWERED)],
     points=True,
     signed=True,
@@ -792,13 +796,13 @@ def judge(tables: Mapping[str, pd.DataFrame], claims: Iterable[Claim] | None = N
     ``tables`` may be named and divided as they like: their column ``analysis`` tells what is what.
     Returns one row a claim: ``id, claim, where, rule``; ``paper``, its numbers, and ``by_rule``, the rule's
     verdict on those ("no numbers" where it prints none); ``ours, verdict, why``, ``effect`` (the first
-    number of ours) and ``seeds`` (how many were judged).
+    number of ours), ``seeds`` and ``comparisons`` (how many were judged).
     """
     run, printed = Run(tables), _printed()
     rows = []
     for claim in CLAIMS if claims is None else claims:
-        by_rule, _, told = _judged(claim, printed)
-        found, why, seeds = _judged(claim, run)
+        by_rule, _, told, _ = _judged(claim, printed)
+        found, why, seeds, n_comparisons = _judged(claim, run)
         shown = _shown(claim, run, seeds)
         rows.append(
             dict(id=claim.id, claim=claim.says, where=claim.where, rule=claim.rule)
@@ -808,6 +812,7 @@ def judge(tables: Mapping[str, pd.DataFrame], claims: Iterable[Claim] | None = N
             )
             | dict(ours=_text(claim, shown), verdict=found, why=why)
             | dict(effect=shown[0][1].value if shown else math.nan, seeds=len(seeds))
+            | dict(comparisons=n_comparisons)
         )
     return pd.DataFrame(rows)
 
@@ -829,28 +834,35 @@ def marked(verdict: str) -> str:
     return f"{MARKS[verdict]} {verdict}"
 
 
-def _judged(claim: Claim, run: Run) -> tuple[str, str, list[int | None]]:
-    """Verdict, reason and the seeds that were judged."""
+def styled(frame: pd.DataFrame) -> Styler:
+    """A table for display, with the cells that hold a marked verdict in its colour."""
+    colours = {marked(v): f"background-color: {c}; color: black" for v, c in COLOURS.items()}
+    cells = {"vertical-align": "top", "text-align": "left", "white-space": "normal"}
+    return frame.style.map(lambda cell: colours.get(cell, "")).set_properties(**cells)
+
+
+def _judged(claim: Claim, run: Run) -> tuple[str, str, list[int | None], int]:
+    """Verdict, reason, the seeds that were judged, and how many comparisons."""
     lacking = [name for name in claim.needs if name not in run.analyses]
     if lacking:
-        return NOT_TESTED, f"this run has no table {' or '.join(lacking)}", []
+        return NOT_TESTED, f"this run has no table {' or '.join(lacking)}", [], 0
     seeds = _seeds_of(claim, run)
     looked_at = [run.of_seed(seed) for seed in seeds]
     try:
         by_seed = [{c.label: c for c in claim.comparisons(one)} for one in looked_at]
         unlearnt = [_unlearnt(one, model) for one in looked_at for model in claim.rests_on]
     except Lacking as error:
-        return NOT_TESTED, str(error), []
+        return NOT_TESTED, str(error), [], 0
     except Undecidable as error:
-        return INCONCLUSIVE, str(error), seeds
+        return INCONCLUSIVE, str(error), seeds, 0
     if any(unlearnt):
-        return INCONCLUSIVE, "; ".join(dict.fromkeys(filter(None, unlearnt))), seeds
+        return INCONCLUSIVE, "; ".join(dict.fromkeys(filter(None, unlearnt))), seeds, 0
     everywhere = [label for label in by_seed[0] if all(label in found for found in by_seed)]
     agreed = [_agreed([found[label] for found in by_seed]) for label in everywhere]
     groups = {c.group: [x for x in agreed if x.group == c.group] for c in agreed}
     verdicts = {verdict(members) for members in groups.values()}
     found = next((v for v in (CONTRADICTED, INCONCLUSIVE) if v in verdicts), SUPPORTED)
-    return found, _why(claim, agreed), seeds
+    return found, _why(claim, agreed), seeds, len(agreed)
 
 
 def _seeds_of(claim: Claim, run: Run) -> list[int | None]:
@@ -960,7 +972,7 @@ def paper_tables(error: float | None = None) -> dict[str, pd.DataFrame]:
     The interval of a number is how exactly it could be read, ``error`` instead if given: it says
     nothing about sampling, which the paper's numbers do not let one judge.
     """
-    frame = pd.read_csv(results.PAPER, dtype={"layer": "Int64"}).replace({"inputs": {"SPR1": "SPR"}})
+    frame = pd.read_csv(results.PAPER, dtype={"layer": "Int64"}).replace({"inputs": _TASKS})
     half = frame["tolerance"].fillna(5e-5) if error is None else error
     frame = frame.assign(ci_low=frame["value"] - half, ci_high=frame["value"] + half, seed=pd.NA, n=pd.NA)
     frame = frame[results.COLUMNS]

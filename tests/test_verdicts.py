@@ -370,3 +370,24 @@ def test_rows_are_told_with_their_intervals():
     frame = pd.DataFrame(dict(value=[0.123, -0.5], ci_low=[0.1, float("nan")], ci_high=[0.2, float("nan")]))
     assert verdicts.told(frame) == ["0.12 [0.10, 0.20]", "−0.50"]
     assert verdicts.told(frame, points=True, signed=True) == ["+12.3 [+10.0, +20.0]", "−50.0"]
+
+
+def test_a_displayed_verdict_has_its_mark_and_colour():
+    cells = [verdicts.marked(verdict) for verdict in verdicts.MARKS]
+    html = verdicts.styled(pd.DataFrame({"verdict": [*cells, "supported by nothing"]})).to_html()
+    for verdict, colour in verdicts.COLOURS.items():
+        assert html.count(colour) == 1, verdict
+    assert all(cell in html for cell in cells)
+
+
+def test_judged_tables_say_how_many_comparisons_decided():
+    found = verdicts.judge({"all": paper()}).set_index("id")
+    assert found.loc["structure-dep", "comparisons"] == 28  # four measures at seven layers
+    assert (found["comparisons"] > 0).all()
+
+
+def test_a_run_with_spr2_is_judged_on_it():
+    frame = paper()
+    other = frame.assign(inputs=frame["inputs"].replace({"SPR": "SPR2"}))
+    assert "SPR2" in set(other["inputs"])
+    assert verdicts.judge({"all": other}).equals(verdicts.judge({"all": frame}))
