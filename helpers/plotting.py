@@ -244,6 +244,22 @@ def text_curves(
     return ax
 
 
+def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, xlabel: str) -> np.ndarray:
+    """Scores over the layers of ablations, a panel for each model; the paper's curves dashed.
+
+    ``frame`` and ``paper`` have the columns of results, one metric a model; ``names`` gives their ``inputs``
+    labels. Returns the Axes.
+    """
+
+    def draw(rows: pd.DataFrame, ax: Axes, dashed: bool = False) -> Axes:
+        (metric,) = rows["metric"].unique()
+        text_curves(rows, names, ax, dashed=dashed).set(xlabel=xlabel, ylabel=METRICS.get(metric, metric))
+        return ax
+
+    groups = (part.groupby("model") for part in (frame, paper))
+    return panels(next(groups), draw, paper=next(groups), height=3.4)
+
+
 def text_points(frame: pd.DataFrame, x: str, names: dict[str, str], ax: Axes | None = None) -> Axes:
     """A dot for each text with its interval; ``names`` gives the texts' labels in the legend's order.
 

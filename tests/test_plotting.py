@@ -150,3 +150,21 @@ def test_panels_have_their_groups_names_and_one_legend():
     assert [bool(ax.get_ylabel()) for ax in axes] == [True, False, True]
     assert [bool(ax.get_xlabel()) for ax in axes] == [False, True, True], "what has no panel below it"
     assert len([ax for ax in axes[0].figure.axes if ax.get_visible()]) == 3
+
+
+def test_sweeps_have_a_panel_a_model_with_the_papers_curve_dashed():
+    metrics = {"Dep": "las", "QA": "f1"}
+    rows = [
+        dict(model=m, metric=metrics[m], inputs=i, layer=k, value=v)
+        for m in metrics
+        for i, v in (("one_rate", 0.3), ("tuned_head", 0.4))
+        for k in (-1, 5)
+    ]
+    paper = [row | dict(value=0.9) for row in rows if row["inputs"] == "one_rate" and row["model"] == "QA"]
+    names = {"one_rate": "one rate", "tuned_head": "own rate"}
+    axes = plotting.sweeps(pd.DataFrame(rows), pd.DataFrame(paper), names, xlabel="last frozen layer")
+    assert [(ax.get_title(loc="left"), ax.get_ylabel()) for ax in axes] == [("Dep", "LAS"), ("QA", "F1")]
+    assert [len(ax.lines) for ax in axes] == [2, 3]
+    own, papers = axes[1].lines[0], axes[1].lines[2]
+    assert own.get_color() == papers.get_color() and papers.get_linestyle() != "-"
+    np.testing.assert_array_equal(papers.get_ydata(), [0.9, 0.9])

@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from helpers import results
-from helpers.analyses.ablations import partial_freezing, reinitialisation, truncation
+from helpers.analyses.ablations import (
+    from_above,
+    knees,
+    over_seeds,
+    partial_freezing,
+    reinitialisation,
+    truncation,
+)
 from helpers.analyses.edge import control_tasks, edge_probing, probing_tasks
 from helpers.analyses.finetuning import (
     corpus_baselines,
@@ -20,15 +27,23 @@ from helpers.analyses.finetuning import (
     task_records,
 )
 from helpers.analyses.out_of_domain import out_of_domain_rsa
-from helpers.analyses.rsa import VARIANTS, compare_layers, rsa_of, rsa_to_base, sample_rows
+from helpers.analyses.rsa import (
+    VARIANTS,
+    compare_layers,
+    rsa_between_layers,
+    rsa_of,
+    rsa_to_base,
+    sample_rows,
+)
 from helpers.analyses.structural import predicted_trees, structural_probes
 from helpers.profiles import Profile
 
 __all__ = [
-    "ANALYSES", "AnalysesFailed", "VARIANTS", "compare_layers", "control_tasks", "corpus_baselines",
-    "edge_probing", "fine_tuned", "fine_tuning", "headline", "out_of_domain_rsa", "partial_freezing",
-    "predicted_trees", "probing_tasks", "reinitialisation", "rsa_of", "rsa_to_base", "run_all", "sample_rows",
-    "structural_probes", "tables", "task_records", "truncation",
+    "ANALYSES", "AnalysesFailed", "compare_layers", "control_tasks", "corpus_baselines", "edge_probing",
+    "fine_tuned", "fine_tuning", "from_above", "headline", "knees", "out_of_domain_rsa", "over_seeds",
+    "partial_freezing", "predicted_trees", "probing_tasks", "reinitialisation", "rsa_between_layers",
+    "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables", "task_records",
+    "truncation", "VARIANTS",
 ]  # fmt: skip
 
 # By the name of the table that each one writes.

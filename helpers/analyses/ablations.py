@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from torch import nn
 
 from helpers import ablations, encoders, results
@@ -21,7 +20,7 @@ from helpers.analyses.finetuning import headline, load_records, say_nothing
 from helpers.corpora.records import Record
 from helpers.finetuning.frozen import Prefix
 from helpers.profiles import Profile, Task
-from helpers.statistics import Estimate, interval
+from helpers.statistics import Estimate, interval, seed_spread
 from helpers.store import Store
 from helpers.verdicts import HEADLINE
 
@@ -238,19 +237,51 @@ def _knee(whole: Estimate, curve: dict[int, Estimate], none: int) -> dict:
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an ablation's table, averaged over fine-tuning seeds.
+    """The headline scores of an ablation's table, averaged over fine-tuning seeds.
 
     The interval is Student's, 95 %, for the mean of the seeds' values, as if they were draws from a normal
     distribution; of one seed it is that seed's own.
     """
+    scores = frame[frame["metric"].isin(HEADLINE.values())]
     keys = ["analysis", "metric", "model", "task", "inputs", "layer"]
     rows = []
-    for _, same in frame.groupby(keys, sort=False, dropna=False):
+    for _, same in scores.groupby(keys, sort=False, dropna=False):
         row = same.iloc[0].to_dict()
         values = same["value"].to_numpy(dtype=float)
         if len(values) > 1:
-            half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-            row |= dict(value=values.mean(), ci_low=values.mean() - half, ci_high=values.mean() + half)
-            row |= dict(seed=None)
+            spread = seed_spread(values)
+            row |= dict(value=spread.mean, ci_low=spread.ci_low, ci_high=spread.ci_high, seed=None)
         rows.append(row)
     return results.table(rows)
+
+
+def from_above(cut: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:
+    """Tables of :func:`truncation` and :func:`reinitialisation` on one axis.
+
+    ``layer`` is the highest block kept as it was, ``inputs`` the analysis.
+    """
+    frame = pd.concat([cut, drawn.assign(layer=drawn["layer"] - 1)], ignore_index=True)
+    return frame.assign(inputs=frame["analysis"])
+
+
+def knees(*frames: pd.DataFrame) -> pd.DataFrame:
+    """Where the curves of ablations bend, as text with the 95 % interval; "none" where they do not.
+
+    A row for each analysis and its ``inputs``, a column for each model and seed.
+    """
+
+    def told(value: float, layers: pd.Series) -> str:
+        number = round(float(value))
+        return str(number) if 0 <= number <= layers.max() else "none"
+
+    rows = []
+    for frame in frames:
+        for row in frame[frame["metric"] == "knee"].to_dict("records"):
+            value, low, high = (told(row[c], frame["layer"]) for c in ("value", "ci_low", "ci_high"))
+            text = value if low == high == value else f"{value} [{low}, {high}]"
+            kind = "" if pd.isna(row["inputs"]) else row["inputs"]
+            rows.append([row["analysis"], kind, row["model"], row["seed"], text])
+    columns = ["analysis", "inputs", "model", "seed", "knee"]
+    return pd.DataFrame(rows, columns=columns).pivot_table(
+        index=columns[:2], columns=columns[2:4], values="knee", aggfunc="first", sort=False
+    )

@@ -90,6 +90,27 @@ def rsa_to_base(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
     return frame
 
 
+def rsa_between_layers(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+    """RSA of each of Base's layers to the one below on running text: how much its block changes.
+
+    Columns ``metric`` (``rsa_pearson``), ``layer`` (of the upper one), ``value, ci_low, ci_high``: 95 %,
+    bootstrap over sentences. Kept in the store.
+    """
+    states = _reader(settings, report)(encoders.load(settings.encoder))
+    spec = {"schema": SCHEMA, "states": states.folder.name, "n_bootstrap": settings.n_bootstrap}
+    blocks = states.layers[1:]
+
+    def build(folder: Path) -> None:
+        rows = []
+        for layer in blocks:
+            report(f"comparing layers {layer - 1} and {layer}")
+            pair = (np.asarray(states.layer(k)) for k in (layer, layer - 1))
+            rows.append(_compared(*pair, "raw", states.record, settings.n_bootstrap) | dict(layer=layer))
+        pd.DataFrame(rows).to_csv(folder / "rsa.csv", index=False)
+
+    return pd.read_csv(Store().get("rsa-between-layers", spec | {"seed": BOOTSTRAP_SEED}, build) / "rsa.csv")
+
+
 def compare_layers(
     x: Activations, y: Activations, n_bootstrap: int, report: Callable = say_nothing
 ) -> pd.DataFrame:
@@ -106,17 +127,20 @@ def compare_layers(
         rows = []
         for layer in x.layers:
             report(f"comparing layer {layer}")
-            a, b = np.asarray(x.layer(layer)), np.asarray(y.layer(layer))
-            for variant, metric in VARIANTS.items():
-                found = statistics.rsa_bootstrap(
-                    similarity.transform(a, variant),
-                    similarity.transform(b, variant),
-                    x.record,
-                    n_resamples=n_bootstrap,
-                    seed=BOOTSTRAP_SEED,
-                )
-                row = dict(metric=metric, layer=layer, value=found.value)
-                rows.append(row | dict(ci_low=found.ci_low, ci_high=found.ci_high))
+            pair = np.asarray(x.layer(layer)), np.asarray(y.layer(layer))
+            for variant in VARIANTS:
+                rows.append(_compared(*pair, variant, x.record, n_bootstrap) | dict(layer=layer))
         pd.DataFrame(rows).to_csv(folder / "rsa.csv", index=False)
 
     return pd.read_csv(Store().get("rsa", spec, build) / "rsa.csv")
+
+
+def _compared(x: np.ndarray, y: np.ndarray, variant: str, record: np.ndarray, n_bootstrap: int) -> dict:
+    found = statistics.rsa_bootstrap(
+        similarity.transform(x, variant),
+        similarity.transform(y, variant),
+        record,
+        n_resamples=n_bootstrap,
+        seed=BOOTSTRAP_SEED,
+    )
+    return dict(metric=VARIANTS[variant], value=found.value, ci_low=found.ci_low, ci_high=found.ci_high)

@@ -127,8 +127,39 @@ def test_the_mean_over_seeds_has_students_interval():
     point = dict(analysis="truncation", metric="las", model="Dep", task="ud-ewt", layer=3)
     rows = [point | dict(seed=seed, value=value) for seed, value in enumerate((0.5, 0.6, 0.55))]
     alone = point | dict(layer=4, seed=0, value=0.7, ci_low=0.65, ci_high=0.72)
-    several, one = sweeps.over_seeds(results.table([*rows, alone])).to_dict("records")
+    knee = point | dict(metric="knee", layer=None, seed=0, value=3)  # is no score
+    several, one = sweeps.over_seeds(results.table([*rows, alone, knee])).to_dict("records")
     expected = stats.ttest_1samp([0.5, 0.6, 0.55], 0).confidence_interval(0.95)
     assert several["value"] == pytest.approx(0.55)
     assert (several["ci_low"], several["ci_high"]) == pytest.approx((expected.low, expected.high))
     assert (one["value"], one["ci_low"], one["ci_high"], one["seed"]) == (0.7, 0.65, 0.72, 0)
+
+
+def test_cut_and_drawn_anew_lie_on_one_axis():
+    def points(analysis, *layers):
+        rows = [
+            dict(analysis=analysis, metric="las", model="Dep", layer=k, seed=0, value=0.5) for k in layers
+        ]
+        return results.table(rows)
+
+    # Without block 3: cut after 2, or the blocks from 3 on drawn anew. The whole encoder: 3 and 4.
+    frame = sweeps.from_above(points("truncation", 3, 2), points("reinitialisation", 4, 3))
+    assert list(frame["layer"]) == [3, 2, 3, 2]
+    assert list(frame["inputs"]) == ["truncation"] * 2 + ["reinitialisation"] * 2
+
+
+def test_knees_are_told_with_their_intervals_and_none_where_there_is_none():
+    def table(analysis, inputs, *knees):
+        point = dict(analysis=analysis, model="Dep", inputs=inputs)
+        rows = [point | dict(metric="las", layer=k, seed=0, value=0.5) for k in range(-1, 12)]
+        for seed, (value, low, high) in enumerate(knees):
+            rows.append(point | dict(metric="knee", seed=seed, value=value, ci_low=low, ci_high=high))
+        return results.table(rows)
+
+    frozen = table("partial_freezing", "one_rate", (9, 8.2, 12), (12, 12, 12))
+    cut = table("truncation", "", (6, 6, 6), (-1, -1, 4))
+    found = sweeps.knees(frozen, cut)
+    assert found.loc[("partial_freezing", "one_rate"), ("Dep", 0)] == "9 [8, none]"
+    assert found.loc[("partial_freezing", "one_rate"), ("Dep", 1)] == "none"
+    assert found.loc[("truncation", ""), ("Dep", 0)] == "6"
+    assert found.loc[("truncation", ""), ("Dep", 1)] == "none [none, 4]"

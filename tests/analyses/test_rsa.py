@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers import analyses, encoders, profiles, statistics
+from helpers import analyses, encoders, profiles, similarity, statistics
 from helpers.corpora.records import Pair, Passage, Sentence
 from helpers.store import Store
 
@@ -70,3 +70,25 @@ def test_comparisons_are_kept_and_not_repeated(home, monkeypatch):
     monkeypatch.setattr(statistics, "rsa_bootstrap", None)
     again = analyses.compare_layers(states, states, 10)
     assert first.equals(again)
+
+
+def test_a_block_that_adds_nothing_leaves_the_layer_as_it_was(home, monkeypatch):
+    rng = np.random.default_rng(0)
+    words = "cat dog sun sea house tree bird road stone river".split()
+    records = [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+    tiny = encoders.load("tiny", random_init=3, device="cpu")
+    layers = tiny.model.encoder.layer
+    for number, block in enumerate(layers):
+        for part in (block.attention.output.dense, block.output.dense):  # what it adds to its input
+            part.weight.data *= 0 if number == 2 else 50
+    monkeypatch.setattr(encoders, "load", lambda name: tiny)
+    monkeypatch.setattr(analyses.rsa, "load_records", lambda *_: records)
+    settings = profiles.settings("smoke", n_tokens=300)
+    found = analyses.rsa_between_layers(settings)
+    assert list(found["layer"]) == [0, 1, 2, 3]
+    value = found.set_index("layer")["value"]
+    assert value[2] > 0.999 and value.drop(2).max() < 0.99
+    states = encoders.extract(
+        tiny, records, Store(), rows=analyses.sample_rows(encoders.row_counts(tiny, records), 300, 0)
+    )
+    assert value[1] == pytest.approx(similarity.rsa(states.layer(1), states.layer(0)), abs=1e-6)
