@@ -542,8 +542,8 @@ class Activations:
         """States of one layer on the paper's axis, (n_rows, d), memory-mapped."""
         if layer not in self.layers:
             raise ValueError(f"unknown layer {layer!r}; stored: {self.layers[0]} to {self.layers[-1]}")
-        path = self.folder / _layer_file(layer)
-        return np.memmap(path, dtype=np.float16, mode="r", shape=(self.n_rows, self.width))
+        with open(self.folder / _layer_file(layer), "rb") as file:  # by its path, numpy takes twice as long
+            return np.memmap(file, dtype=np.float16, mode="r", shape=(self.n_rows, self.width))
 
     @cached_property
     def record(self) -> np.ndarray:

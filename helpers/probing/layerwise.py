@@ -23,31 +23,18 @@ CHECKPOINT = "checkpoint.pt"
 
 
 class Adam:
-    """Adam on stacked parameters, each probe by itself: torch's own on a group of views a probe.
+    """Adam on stacked parameters, each probe by itself, in as few operations as one probe takes.
 
     ``parameters`` (name -> leaf tensor (n_probes, ...)) are changed in place by :meth:`step`, which takes
     the gradients that ``backward`` left in them and clips each probe's to norm ``clip``. ``rates`` holds a
-    learning rate a probe.
+    learning rate a probe. torch's own Adam moves tensors of zeros at a rate of 1; where they get to is each
+    probe's step, which is then taken at the probe's rate.
     """
 
     def __init__(self, parameters: Parameters, rates: list[float], clip: float | None = None):
-        self.parameters, self.clip = parameters, clip
-        views = self._views({name: p.detach() for name, p in parameters.items()})
-        groups = [{"params": own, "lr": rate} for own, rate in zip(views, rates, strict=True)]
-        self.adam = torch.optim.Adam(groups, fused=True)
-
-    @staticmethod
-    def _views(tensors: Parameters) -> list[list[torch.Tensor]]:
-        return [list(own) for own in zip(*(tensor.unbind() for tensor in tensors.values()), strict=True)]
-
-    @property
-    def rates(self) -> list[float]:
-        return [group["lr"] for group in self.adam.param_groups]
-
-    @rates.setter
-    def rates(self, rates: list[float]) -> None:
-        for group, rate in zip(self.adam.param_groups, rates, strict=True):
-            group["lr"] = rate
+        self.parameters, self.rates, self.clip = parameters, list(rates), clip
+        self._moves = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        self.adam = torch.optim.Adam(self._moves.values(), lr=1.0, fused=True)
 
     def step(self) -> None:
         """One update of all probes; gradients are cleared."""
@@ -56,30 +43,29 @@ class Adam:
             norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()]
             factors = (self.clip / (torch.stack(norms).norm(dim=0) + 1e-6)).clamp(max=1)
             for g in gradients.values():
-                g.mul_(factors.view(-1, *[1] * (g.ndim - 1)))
-        for group, own in zip(self.adam.param_groups, self._views(gradients), strict=True):
-            for view, gradient in zip(group["params"], own, strict=True):
-                view.grad = gradient
+                g.mul_(_by_probe(factors, g))
+        for name, move in self._moves.items():
+            move.zero_().grad = gradients[name]
         self.adam.step()
-        for p in self.parameters.values():
-            p.grad = None
+        with torch.no_grad():
+            for p, move in zip(self.parameters.values(), self._moves.values(), strict=True):
+                p.addcmul_(move, _by_probe(torch.tensor(self.rates, device=p.device), p))
+                p.grad = move.grad = None
 
     def keep(self, which: list[int]) -> Parameters:
         """Go on with these of the probes alone; their parameters, now stacked anew."""
-        old = self.adam
-        self.parameters = {
-            name: p.detach()[which].clone().requires_grad_() for name, p in self.parameters.items()
-        }
-        views = self._views({name: p.detach() for name, p in self.parameters.items()})
-        groups = [
-            {"params": own, "lr": old.param_groups[i]["lr"]} for i, own in zip(which, views, strict=True)
-        ]
-        self.adam = torch.optim.Adam(groups, fused=True)
-        for i, own in zip(which, views, strict=True):
-            for before, view in zip(old.param_groups[i]["params"], own, strict=True):
-                if before in old.state:
-                    self.adam.state[view] = old.state[before]
+        states = [self.adam.state.get(move, {}) for move in self._moves.values()]
+        kept = {name: p.detach()[which].clone().requires_grad_() for name, p in self.parameters.items()}
+        self.__init__(kept, [self.rates[i] for i in which], self.clip)
+        for move, state in zip(self._moves.values(), states, strict=True):
+            for name, value in state.items():  # the number of steps is the same for all
+                self.adam.state[move][name] = value if name == "step" else value[which].clone()
         return self.parameters
+
+
+def _by_probe(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A number a probe, (n_probes,), in a shape that multiplies a tensor (n_probes, ...)."""
+    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -147,6 +133,7 @@ def train(
             for name, p in parameters.items():
                 p.copy_(found["parameters"][name])
         adam.adam.load_state_dict(found["adam"])
+        adam.rates = found["rates"]
     last_saved = time.monotonic()
     while state["alive"] and state["step"] < schedule.max_steps:
         losses = loss(parameters, state["alive"], state["step"])
@@ -168,7 +155,8 @@ def train(
         if saved and time.monotonic() - last_saved >= checkpoint_every and state["alive"]:
             with store.atomic_write(saved, "wb") as file:
                 tensors = {name: p.detach() for name, p in parameters.items()}
-                torch.save({"state": state, "parameters": tensors, "adam": adam.adam.state_dict()}, file)
+                moments = {"adam": adam.adam.state_dict(), "rates": adam.rates}
+                torch.save({"state": state, "parameters": tensors} | moments, file)
             last_saved = time.monotonic()
     if saved:
         saved.unlink(missing_ok=True)
@@ -177,7 +165,7 @@ def train(
 
 def _judge(state: dict, adam: Adam, scores: list[float], schedule: Schedule) -> list[int]:
     """Keep what has improved, lower the rates of what has not, and say which of the probes go on."""
-    going_on, rates = [], adam.rates
+    going_on, rates = [], list(adam.rates)
     for i, (probe, score) in enumerate(zip(state["alive"], scores, strict=True)):
         state["steps"][probe] = state["step"]
         if score > state["scores"][probe] + schedule.gain:
