@@ -3,8 +3,9 @@
 A probe sees nothing but the wordpieces of one or two spans: they are projected, pooled by self-attention
 within the span, joined, and classified by a small perceptron, each label by itself. The architecture,
 its training and its decision rule are those of jiant's code (nyu-mll/jiant, frozen branch of July 2019).
-Probes of all layers train side by side (:mod:`helpers.probing.layerwise`); a scalar mix of the layers is
-one more probe.
+One thing is not: a label's bias starts at its log-odds in training, or Adam would spend hundreds of steps on
+moving it there. Probes of all layers train side by side (:mod:`helpers.probing.layerwise`); a scalar mix of
+the layers is one more probe.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from helpers.probing import layerwise, spans
 from helpers.probing.layerwise import Parameters
 from helpers.profiles import EdgeRecipe
 
-SCHEMA = 1  # raise when the same settings would give other results
+SCHEMA = 2  # raise when the same settings would give other results
 MODES = ("layers", "mix")
 SPLITS = ("train", "dev", "test")
 EVAL_BATCH = 64  # sentences
@@ -36,11 +37,18 @@ COUNTS = ("true_positives", "predicted", "gold")
 
 
 def initial(
-    recipe: EdgeRecipe, width: int, n_slots: int, n_labels: int, n_probes: int, seed: int, n_mixed: int = 0
+    recipe: EdgeRecipe,
+    width: int,
+    n_slots: int,
+    odds: torch.Tensor,
+    n_probes: int,
+    seed: int,
+    n_mixed: int = 0,
 ) -> Parameters:
     """Untrained parameters (n_probes, ...), equal for all probes, for representations of ``width``.
 
-    ``n_mixed`` layers to mix, all with the same weight at first; 0 for probes of single layers.
+    ``odds`` (n_labels,) are the log-odds of each label. ``n_mixed`` layers to mix, all with the same weight
+    at first; 0 for probes of single layers.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -55,8 +63,8 @@ def initial(
         made[f"hidden{slot}"] = uniform(n_slots * recipe.projection, recipe.projection, recipe.hidden)
     made["hidden_bias"] = uniform(n_slots * recipe.projection, recipe.hidden)
     made["norm"], made["norm_bias"] = torch.ones(recipe.hidden), torch.zeros(recipe.hidden)
-    made["label"] = uniform(recipe.hidden, recipe.hidden, n_labels)
-    made["label_bias"] = uniform(recipe.hidden, n_labels)
+    made["label"] = uniform(recipe.hidden, recipe.hidden, len(odds))
+    made["label_bias"] = odds
     if n_mixed:
         made["mix"], made["gamma"] = torch.zeros(n_mixed), torch.ones(1)
     return {name: value.expand(n_probes, *value.shape).clone() for name, value in made.items()}
@@ -253,10 +261,17 @@ class _Run:
 
     def initial(self) -> Parameters:
         mix = len(self.layers) if self.mode == "mix" else 0
-        n_slots, n_labels = len(self.task.splits["train"].spans), len(self.task.labels)
-        n_probes = 1 if mix else len(self.layers)
+        train = self.task.splits["train"]
+        with_label = np.bincount(train.labels, minlength=len(self.task.labels)) + 0.5
+        odds = np.log(with_label / (len(train.unknown) + 1 - with_label))
         made = initial(
-            self.recipe, self.activations.width, n_slots, n_labels, n_probes, self.seed, n_mixed=mix
+            self.recipe,
+            self.activations.width,
+            len(train.spans),
+            torch.from_numpy(odds.astype(np.float32)),
+            1 if mix else len(self.layers),
+            self.seed,
+            n_mixed=mix,
         )
         return {name: p.to(self.device) for name, p in made.items()}
 

@@ -70,7 +70,7 @@ def run(task, states, tmp_path, *, mode="layers", seed=0, recipe=RECIPE, **optio
 
 def test_a_pooled_span_by_hand():
     rng = np.random.default_rng(0)
-    p = edge.initial(RECIPE, D, 2, 3, n_probes=2, seed=5)
+    p = edge.initial(RECIPE, D, 2, torch.zeros(3), n_probes=2, seed=5)
     p = {name: value + torch.randn(value.shape) * 0.1 for name, value in p.items()}  # the probes now differ
     x = rng.standard_normal((2, 1, 6, D)).astype(np.float32)
     inside = torch.zeros(1, 2, 6, dtype=torch.bool)
@@ -92,7 +92,7 @@ def test_the_classifier_is_linear_tanh_norm_linear_on_the_joined_spans(tiny, mak
     data = spans.encode(records, reading, ("A", "B", "C", "D"))
     batch = spans.batch(data, np.arange(6), 4, torch.device("cpu"))
     x = torch.randn(3, *batch.rows.shape, D)
-    p = edge.initial(RECIPE, D, 2, 4, n_probes=3, seed=1)
+    p = edge.initial(RECIPE, D, 2, torch.zeros(4), n_probes=3, seed=1)
     p = {name: value + torch.randn(value.shape) * 0.1 for name, value in p.items()}
     found = edge.logits(p, x, batch, RECIPE)
     for k in range(3):
@@ -131,6 +131,9 @@ def test_f1_is_scikit_learns_on_every_subset_of_labels(tiny, make_records, make_
     states = make_states({0: np.random.default_rng(0).standard_normal((len(reading.rows), D))})
     probes = edge._Run(task, states, RECIPE, "layers", seed=0)
     p = probes.initial()
+    # Before training each label is as likely as it is frequent (every training target has one of three).
+    share = np.mean([[n in t.labels for n in "ABC"] for r in records["train"] for t in r.targets], axis=0)
+    np.testing.assert_allclose(p["label_bias"][0].sigmoid(), share, atol=0.01)
     p["label_bias"] = torch.tensor([[0.1, 0.0, -0.1]])  # so that some labels are predicted and some not
     counts = probes.count(p, [0], "test")
     data = task.splits["test"]
