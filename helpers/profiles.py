@@ -17,6 +17,7 @@ CORPORA = (
     "propbank-ewt", "semeval-2010-task8", "ontonotes", "spr1", "edges",
 )  # fmt: skip
 SUITES = ("uds", "open", "ontonotes", "json")  # of edge-probing tasks
+RATES = ("head_rates", "tuning_rates")  # settings that are learning rates
 TEXTS = ("wikipedia", "text")  # those that are running text in a single part
 
 
@@ -83,6 +84,7 @@ class Profile:
     encoder: str  # "minibert", "tiny", a Hub id or a local folder
     tasks: tuple[Task, ...]
     seeds: tuple[int, ...] = (0, 1)  # fine-tuning seeds; the first is the one whose curves are drawn
+    tuning_rates: tuple[float, ...] = ()  # that all tasks are tuned at for a comparison; empty: none
     text: str = "wikipedia"  # the corpus on which representations are compared
     n_sentences: int = 1000
     n_tokens: int = 5000
@@ -161,25 +163,26 @@ PROFILES: dict[str, Profile] = {
             name="quick",
             encoder="minibert",
             tasks=(
-                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 3000, 500),
-                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 3000, 1000),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 1000, 400),
+                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 1200, 400),
+                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 1000, 600),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 400, 250),
             ),
+            n_tokens=2500,
             suite="uds",
-            probe_train=500,
-            probe_eval=250,
+            probe_train=400,
+            probe_eval=200,
             probe_tuning_seeds=(0,),
             probe_rank=64,
-            edge=replace(_SMALL_EDGE, batch_size=8, validate_every=63, max_steps=378),
-            structural=StructuralRecipe(epochs=8),
+            edge=replace(_SMALL_EDGE, learning_rate=4e-3, batch_size=8, validate_every=40, max_steps=120),
+            structural=StructuralRecipe(epochs=6),
             sweep=(
-                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 600, 200),
-                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 600, 300),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 200, 100),
+                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_SMALL), 400, 150),
+                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_SMALL_NLI), 300, 200),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_SMALL), 100, 80),
             ),
             sweep_layers=(5, 11),
             head_rates=(1e-3,),
-            domain_share=0.1,
+            domain_share=0.15,
             domain_seeds=(0,),
         ),
         Profile(
@@ -200,6 +203,7 @@ PROFILES: dict[str, Profile] = {
                 Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 2500, 1000),
             ),
             seeds=(0, 1, 2),
+            tuning_rates=(3e-5, 1e-4),
             probe_train=2000,
             probe_eval=1000,
             probe_rank=128,
@@ -273,7 +277,7 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
 
 def _checked(key: str, value: Any, example: Any) -> Any:
     if isinstance(example, tuple) and isinstance(value, (list, tuple)):
-        kinds, expected = ((int, float), "numbers") if key == "head_rates" else (int, "whole numbers")
+        kinds, expected = ((int, float), "numbers") if key in RATES else (int, "whole numbers")
         if not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
             raise ValueError(f"setting {key!r}: expected {expected}, got {value!r}")
         return tuple(value)

@@ -2,16 +2,25 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from helpers import encoders, results, similarity, statistics
-from helpers.analyses.finetuning import BOOTSTRAP_SEED, fine_tuned, load_records, say_nothing
+from helpers.analyses.finetuning import (
+    BOOTSTRAP_SEED,
+    fine_tuned,
+    headline,
+    load_records,
+    say_nothing,
+    task_records,
+)
 from helpers.encoders import Activations, Encoder
 from helpers.profiles import Profile
 from helpers.store import Store
+from helpers.verdicts import HEADLINE
 
 SCHEMA = 1  # raise when a comparison changes for the same inputs
 VARIANTS = {"raw": "rsa_pearson", "centred": "rsa_pearson_centred", "z-scored": "rsa_pearson_z_scored"}
@@ -87,6 +96,41 @@ def rsa_to_base(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
         rows += [common | row | line for line in compared.to_dict("records")]
     frame = results.table(rows)
     results.save("rsa", frame, settings, seconds=round(time.time() - began, 1))
+    return frame
+
+
+def rsa_by_rate(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+    """RSA to Base of models tuned at one learning rate after another (analysis ``rsa_by_rate``).
+
+    Tasks are mostly tuned at different rates, and a larger one moves an encoder further whatever the task.
+    Here each task has all of the settings' ``tuning_rates``, its head's rate scaled alike; ``inputs`` is the
+    rate. Metrics: ``rsa_pearson`` by layer, and the headline score on the task. First fine-tuning seed;
+    intervals: 95 %, bootstrap over sentences. Without rates the table is empty.
+    """
+    began, rows, seed = time.time(), [], settings.seeds[0]
+    read = _reader(settings, report)
+    for rate in settings.tuning_rates:
+        tasks = []
+        for task in settings.tasks:
+            recipe = task.recipe
+            head = recipe.head_learning_rate and recipe.head_learning_rate * rate / recipe.learning_rate
+            recipe = replace(recipe, learning_rate=rate, head_learning_rate=head)
+            tasks.append(replace(task, recipe=recipe))
+        same = replace(settings, tasks=tuple(tasks))
+        for task in tasks:
+            tuned = fine_tuned(same, task.model, seed, report)
+            judged = task_records(settings, task.model, "eval")
+            score = headline(judged, tuned.predictions(), settings)
+            common = dict(analysis="rsa_by_rate", model=task.model, task=task.corpus, inputs=f"{rate:g}")
+            common |= dict(seed=seed)
+            interval = dict(value=score.value, ci_low=score.ci_low, ci_high=score.ci_high)
+            rows.append(common | dict(metric=HEADLINE[task.model], n=len(judged)) | interval)
+            states, base = read(encoders.load(tuned.encoder)), read(encoders.load(settings.encoder))
+            compared = compare_layers(states, base, settings.n_bootstrap, report)
+            compared = compared[compared["metric"] == VARIANTS["raw"]]
+            rows += [common | dict(n=settings.n_tokens) | line for line in compared.to_dict("records")]
+    frame = results.table(rows)
+    results.save("rsa_by_rate", frame, settings, seconds=round(time.time() - began, 1))
     return frame
 
 

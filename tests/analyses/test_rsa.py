@@ -1,5 +1,8 @@
 """Analyses: sampling, headline intervals, and comparisons whose outcome is known beforehand."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -92,3 +95,38 @@ def test_a_block_that_adds_nothing_leaves_the_layer_as_it_was(home, monkeypatch)
         tiny, records, Store(), rows=analyses.sample_rows(encoders.row_counts(tiny, records), 300, 0)
     )
     assert value[1] == pytest.approx(similarity.rsa(states.layer(1), states.layer(0)), abs=1e-6)
+
+
+def test_all_tasks_are_tuned_at_each_rate_and_their_heads_in_proportion(home, monkeypatch):
+    rng = np.random.default_rng(0)
+    words = "cat dog sun sea house tree bird road stone river".split()
+    records = [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+    tuned_at = []
+
+    def fine_tuned(settings, model, seed, report):
+        recipe = settings.task(model).recipe
+        tuned_at.append((model, seed, recipe.learning_rate, recipe.head_learning_rate))
+        return SimpleNamespace(encoder="tiny", predictions=lambda: [])
+
+    estimate = statistics.Estimate(0.5, 0.4, 0.6, np.array([0.5]), (0, 1, 1))
+    monkeypatch.setattr(analyses.rsa, "load_records", lambda *_: records)
+    monkeypatch.setattr(analyses.rsa, "task_records", lambda *_: records[:7])
+    monkeypatch.setattr(analyses.rsa, "fine_tuned", fine_tuned)
+    monkeypatch.setattr(analyses.rsa, "headline", lambda *_: estimate)
+    settings = profiles.settings("smoke", tuning_rates=[1e-5, 1e-3], seeds=[4])
+    nli = settings.task("NLI")
+    recipe = dataclasses.replace(nli.recipe, learning_rate=1e-4, head_learning_rate=2e-3)
+    settings = dataclasses.replace(
+        settings, tasks=(settings.task("Dep"), dataclasses.replace(nli, recipe=recipe))
+    )
+    frame = analyses.rsa_by_rate(settings)
+    assert tuned_at == [
+        ("Dep", 4, 1e-5, None), ("NLI", 4, 1e-5, pytest.approx(2e-4)),
+        ("Dep", 4, 1e-3, None), ("NLI", 4, 1e-3, pytest.approx(2e-2)),
+    ]  # fmt: skip
+    scores = frame[frame["metric"] == "accuracy"]
+    assert list(scores["inputs"]) == ["1e-05", "0.001"] and set(scores["value"]) == {0.5}
+    rsa = frame[(frame["metric"] == "rsa_pearson") & (frame["model"] == "NLI")]
+    assert list(rsa["layer"]) == [-1, 0, 1, 2, 3] * 2
+    np.testing.assert_allclose(rsa["value"], 1, atol=1e-9)  # the same encoder
+    assert analyses.rsa_by_rate(dataclasses.replace(settings, tuning_rates=())).empty
