@@ -32,6 +32,8 @@ METRICS = {
     "depth_spearman": "depth Spearman",
     "uuas": "UUAS",
     "distance_spearman": "distance Spearman",
+    "micro_f1_layer": "micro-F1",
+    "control_accuracy": "accuracy on the control task",
 }
 
 
@@ -88,7 +90,7 @@ def panels(
 
     ``groups`` are names and frames, as ``DataFrame.groupby`` yields them; those of ``paper`` are drawn with
     ``dashed=True`` into the panels of the same names, and left out of the legend. Axis labels are kept at
-    the left and at the bottom only. Returns the Axes, in order.
+    the left and at the bottom only. Names of metrics are spelled out. Returns the Axes, in order.
     """
     groups, dashed = list(groups), {name: frame for name, frame in paper}
     columns = -(-len(groups) // rows)
@@ -97,19 +99,22 @@ def panels(
     shown: dict = {}
     for number, (name, frame) in enumerate(groups):
         ax = draw(frame, grid.flat[number])
-        ax.set_title(name if isinstance(name, str) else ", ".join(name))
+        names = [name] if isinstance(name, str) else name
+        ax.set_title(", ".join(METRICS.get(part, part) for part in names))
         shown |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
         if name in dashed:
             draw(dashed[name], ax, dashed=True)
         if number % columns and (sharey or ax.get_ylabel() == grid.flat[0].get_ylabel()):
             ax.set_ylabel("")
-        if number + columns < len(groups):
+        # One label in the middle stands for those of a row, for which there is no room.
+        if number + columns < len(groups) or (columns > 2 and number % columns != columns // 2):
             ax.set_xlabel("")
     for ax in grid.flat[len(groups) :]:
         ax.set_visible(False)
     for ax in grid.flat[max(0, len(groups) - columns) : len(groups)]:
         ax.tick_params(labelbottom=True)
-    figure.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=5)
+    figure.tight_layout()
+    figure.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5)
     return grid.flat[: len(groups)]
 
 

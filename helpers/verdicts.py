@@ -35,7 +35,12 @@ HEADLINE = {"Dep": "las", "NLI": "accuracy", "QA": "f1"}
 SYNTACTIC = ("POS", "Constituents", "Dependencies", "SRL")
 SEMANTIC = ("Entities", "Coreference", "SPR", "Relations")
 _TASKS = {"SPR1": "SPR", "SPR2": "SPR"}  # two corpora of one kind of labels
-STRUCTURAL = ("uuas", "distance_spearman", "root_acc", "depth_spearman")
+STRUCTURAL = {
+    "uuas": "UUAS",
+    "distance_spearman": "distance Spearman",
+    "root_acc": "root accuracy",
+    "depth_spearman": "depth Spearman",
+}
 LAST = 11  # the layers that the claims name are those of an encoder of twelve blocks
 BASELINES = ("Lexical", "Random")
 
@@ -421,14 +426,17 @@ def _edge_dep_semantics(run: Run):
     "Dep",
     "Dep less Base lies above 0 at layers 5 to 11 in UUAS, root accuracy and both Spearman correlations.",
     lambda run: [
-        (f"{m} at {k}", run.structure("Dep", m, k)) for k in (5, LAST) for m in ("uuas", "distance_spearman")
+        (f"{STRUCTURAL[m]} at {k}", run.structure("Dep", m, k))
+        for k in (5, LAST)
+        for m in ("uuas", "distance_spearman")
     ],
     signed=True,
 )
 def _structure_dep(run: Run):
     for metric in STRUCTURAL:
         for layer in range(5, LAST + 1):
-            yield Comparison(f"{metric} at {layer}", run.structure("Dep", metric, layer), above=0)
+            label = f"{STRUCTURAL[metric]} at {layer}"
+            yield Comparison(label, run.structure("Dep", metric, layer), above=0)
 
 
 @_claim(
@@ -439,16 +447,17 @@ def _structure_dep(run: Run):
     "NLI QA",
     "For NLI and QA at layer 11: the change lies below 0 in all four measures; and in UUAS it lies "
     "below the mean change of layers 0 to 7.",
-    lambda run: [(f"{m} uuas at {k}", run.structure(m, "uuas", k)) for m in ("NLI", "QA") for k in (7, LAST)],
+    lambda run: [(f"{m} UUAS at {k}", run.structure(m, "uuas", k)) for m in ("NLI", "QA") for k in (7, LAST)],
     signed=True,
 )
 def _structure_last(run: Run):
     for model in ("NLI", "QA"):
         for metric in STRUCTURAL:
-            yield Comparison(f"{model} {metric} at 11", run.structure(model, metric, LAST), below=0)
+            label = f"{model} {STRUCTURAL[metric]} at 11"
+            yield Comparison(label, run.structure(model, metric, LAST), below=0)
         lower = mean(run.structure(model, "uuas", k) for k in range(8))
         last = run.structure(model, "uuas", LAST) - lower
-        yield Comparison(f"{model} uuas at 11 less 0 to 7", last, below=0)
+        yield Comparison(f"{model} UUAS at 11 less 0 to 7", last, below=0)
 
 
 _DECODED = (("uuas", "distance_spearman"), ("root_acc", "depth_spearman"))
@@ -462,14 +471,17 @@ _DECODED = (("uuas", "distance_spearman"), ("root_acc", "depth_spearman"))
     "NLI QA",
     "For NLI and QA at layer 11: the change in UUAS lies below that in distance Spearman, and the "
     "change in root accuracy below that in depth Spearman.",
-    lambda run: [(f"{m} {x}", run.structure(m, x, LAST)) for m in ("NLI", "QA") for x in _DECODED[0]],
+    lambda run: [
+        (f"{m} {STRUCTURAL[x]}", run.structure(m, x, LAST)) for m in ("NLI", "QA") for x in _DECODED[0]
+    ],
     signed=True,
 )
 def _structure_discrete(run: Run):
     for model in ("NLI", "QA"):
         for decoded, ranked in _DECODED:
             less = run.structure(model, decoded, LAST) - run.structure(model, ranked, LAST)
-            yield Comparison(f"{model} {decoded} less {ranked}", less, below=0)
+            label = f"{model} {STRUCTURAL[decoded]} less {STRUCTURAL[ranked]}"
+            yield Comparison(label, less, below=0)
 
 
 @_claim(
@@ -835,10 +847,25 @@ def marked(verdict: str) -> str:
 
 
 def styled(frame: pd.DataFrame) -> Styler:
-    """A table for display, with the cells that hold a marked verdict in its colour."""
-    colours = {marked(v): f"background-color: {c}; color: black" for v, c in COLOURS.items()}
-    cells = {"vertical-align": "top", "text-align": "left", "white-space": "normal"}
-    return frame.style.map(lambda cell: colours.get(cell, "")).set_properties(**cells)
+    """A table for display, with the cells that begin with a verdict's mark in its colour."""
+
+    def colour(cell) -> str:
+        found = (c for v, c in COLOURS.items() if str(cell).startswith(marked(v)))
+        return next((f"background-color: {c}; color: black" for c in found), "")
+
+    cells = {"vertical-align": "top", "text-align": "left"}
+    return frame.style.map(colour).set_properties(**cells).hide(axis="index")
+
+
+def detailed(judged: pd.DataFrame) -> Styler:
+    """What :func:`judge` returns, for display: claims, the paper's numbers, ours, verdicts and reasons."""
+    lines = {
+        "claim": judged["claim"] + "<br><small>" + judged["where"] + "</small>",
+        "the paper": judged["paper"].str.replace("; ", "<br>"),
+        "ours": judged["ours"].str.replace("; ", "<br>"),
+        "verdict": judged["verdict"].map(marked) + "<br><small>" + judged["why"] + "</small>",
+    }
+    return styled(pd.DataFrame(lines))
 
 
 def _judged(claim: Claim, run: Run) -> tuple[str, str, list[int | None], int]:

@@ -152,6 +152,14 @@ def test_panels_have_their_groups_names_and_one_legend():
     assert len([ax for ax in axes[0].figure.axes if ax.get_visible()]) == 3
 
 
+def test_a_row_of_three_panels_has_one_label_below_it():
+    frame = curves().assign(metric="uuas")
+    groups = [("uuas", frame), (("POS", "accuracy"), frame), ("c", frame)]
+    axes = plotting.panels(groups, plotting.layer_curves)
+    assert [bool(ax.get_xlabel()) for ax in axes] == [False, True, False]
+    assert [ax.get_title("left") for ax in axes] == ["UUAS", "POS, accuracy", "c"]
+
+
 def test_sweeps_have_a_panel_a_model_with_the_papers_curve_dashed():
     metrics = {"Dep": "las", "QA": "f1"}
     rows = [

@@ -378,6 +378,16 @@ def test_a_displayed_verdict_has_its_mark_and_colour():
     for verdict, colour in verdicts.COLOURS.items():
         assert html.count(colour) == 1, verdict
     assert all(cell in html for cell in cells)
+    (judged,) = verdicts.judge({"all": paper()}, [c for c in verdicts.CLAIMS if c.id == "rsa-collapse"]).iloc
+    html = verdicts.detailed(judged.to_frame().T).to_html()
+    for text in (
+        judged.claim,
+        judged["where"],
+        "Dep 0.39<br>NLI 0.32",
+        verdicts.marked(judged.verdict),
+        judged.why,
+    ):
+        assert text in html
 
 
 def test_judged_tables_say_how_many_comparisons_decided():

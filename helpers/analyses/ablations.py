@@ -267,7 +267,7 @@ def from_above(cut: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:
 def knees(*frames: pd.DataFrame) -> pd.DataFrame:
     """Where the curves of ablations bend, as text with the 95 % interval; "none" where they do not.
 
-    A row for each analysis and its ``inputs``, a column for each model and seed.
+    A row for each model and seed, a column for each analysis and its ``inputs``.
     """
 
     def told(value: float, layers: pd.Series) -> str:
@@ -283,5 +283,5 @@ def knees(*frames: pd.DataFrame) -> pd.DataFrame:
             rows.append([row["analysis"], kind, row["model"], row["seed"], text])
     columns = ["analysis", "inputs", "model", "seed", "knee"]
     return pd.DataFrame(rows, columns=columns).pivot_table(
-        index=columns[:2], columns=columns[2:4], values="knee", aggfunc="first", sort=False
+        index=columns[2:4], columns=columns[:2], values="knee", aggfunc="first", sort=False
     )

@@ -103,8 +103,8 @@ def rsa_by_rate(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
     """RSA to Base of models tuned at one learning rate after another (analysis ``rsa_by_rate``).
 
     Tasks are mostly tuned at different rates, and a larger one moves an encoder further whatever the task.
-    Here each task has all of the settings' ``tuning_rates``, its head's rate scaled alike; ``inputs`` is the
-    rate. Metrics: ``rsa_pearson`` by layer, and the headline score on the task. First fine-tuning seed;
+    Here each task has all of the settings' ``tuning_rates``, its head's rate scaled alike; ``inputs`` names
+    the rate. Metrics: ``rsa_pearson`` by layer, and the headline score on the task. First fine-tuning seed;
     intervals: 95 %, bootstrap over sentences. Without rates the table is empty.
     """
     began, rows, seed = time.time(), [], settings.seeds[0]
@@ -121,7 +121,7 @@ def rsa_by_rate(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
             tuned = fine_tuned(same, task.model, seed, report)
             judged = task_records(settings, task.model, "eval")
             score = headline(judged, tuned.predictions(), settings)
-            common = dict(analysis="rsa_by_rate", model=task.model, task=task.corpus, inputs=f"{rate:g}")
+            common = dict(analysis="rsa_by_rate", model=task.model, task=task.corpus, inputs=f"rate {rate:g}")
             common |= dict(seed=seed)
             interval = dict(value=score.value, ci_low=score.ci_low, ci_high=score.ci_high)
             rows.append(common | dict(metric=HEADLINE[task.model], n=len(judged)) | interval)

@@ -159,7 +159,7 @@ def test_knees_are_told_with_their_intervals_and_none_where_there_is_none():
     frozen = table("partial_freezing", "one_rate", (9, 8.2, 12), (12, 12, 12))
     cut = table("truncation", "", (6, 6, 6), (-1, -1, 4))
     found = sweeps.knees(frozen, cut)
-    assert found.loc[("partial_freezing", "one_rate"), ("Dep", 0)] == "9 [8, none]"
-    assert found.loc[("partial_freezing", "one_rate"), ("Dep", 1)] == "none"
-    assert found.loc[("truncation", ""), ("Dep", 0)] == "6"
-    assert found.loc[("truncation", ""), ("Dep", 1)] == "none [none, 4]"
+    assert found.loc[("Dep", 0), ("partial_freezing", "one_rate")] == "9 [8, none]"
+    assert found.loc[("Dep", 1), ("partial_freezing", "one_rate")] == "none"
+    assert found.loc[("Dep", 0), ("truncation", "")] == "6"
+    assert found.loc[("Dep", 1), ("truncation", "")] == "none [none, 4]"

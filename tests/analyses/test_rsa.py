@@ -125,7 +125,7 @@ def test_all_tasks_are_tuned_at_each_rate_and_their_heads_in_proportion(home, mo
         ("Dep", 4, 1e-3, None), ("NLI", 4, 1e-3, pytest.approx(2e-2)),
     ]  # fmt: skip
     scores = frame[frame["metric"] == "accuracy"]
-    assert list(scores["inputs"]) == ["1e-05", "0.001"] and set(scores["value"]) == {0.5}
+    assert list(scores["inputs"]) == ["rate 1e-05", "rate 0.001"] and set(scores["value"]) == {0.5}
     rsa = frame[(frame["metric"] == "rsa_pearson") & (frame["model"] == "NLI")]
     assert list(rsa["layer"]) == [-1, 0, 1, 2, 3] * 2
     np.testing.assert_allclose(rsa["value"], 1, atol=1e-9)  # the same encoder
