@@ -23,7 +23,7 @@ def test_none_keeps_the_profiles_own_value():
             dict(n_token=5),
             r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: domain_seeds, domain_share",
         ),
-        (dict(n_tokens="many"), "setting 'n_tokens': expected int such as 2500, got 'many'"),
+        (dict(n_tokens="many"), "setting 'n_tokens': expected int such as 2000, got 'many'"),
         (dict(n_tokens=True), "setting 'n_tokens': expected int"),
         (dict(seeds=[0.5]), "setting 'seeds': expected whole numbers"),
         (dict(seeds=[]), "seeds must name at least one seed"),
