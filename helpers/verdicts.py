@@ -849,12 +849,13 @@ def marked(verdict: str) -> str:
 def styled(frame: pd.DataFrame) -> Styler:
     """A table for display, with the cells that begin with a verdict's mark in its colour."""
 
-    def colour(cell) -> str:
+    def look(cell) -> str:
         found = (c for v, c in COLOURS.items() if str(cell).startswith(marked(v)))
-        return next((f"background-color: {c}; color: black" for c in found), "")
+        colour = next((f"background-color: {c}; color: black;" for c in found), "")
+        return colour + (" white-space: nowrap;" if cell in map(marked, MARKS) else "")
 
     cells = {"vertical-align": "top", "text-align": "left"}
-    return frame.style.map(colour).set_properties(**cells).hide(axis="index")
+    return frame.style.map(look).set_properties(**cells).hide(axis="index")
 
 
 def detailed(judged: pd.DataFrame) -> Styler:
