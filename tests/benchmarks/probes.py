@@ -150,15 +150,19 @@ class Anew(edge._Run):
     def __init__(self, encoder: Encoder, layer: int, sentences: list, *args):
         super().__init__(*args)
         self.encoder, self.layers, self.sentences = encoder, [layer], sentences
-        self.record, self.first = self.activations.record, None
+        self.record = self.activations.record
 
     def states(self, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
         records = self.record[batch.rows[:, 0]]
         chosen = [self.sentences[i] for i in records]
         found = encoders.hidden_states(self.encoder, chosen, layers=self.layers, pool="pieces")
         begin = np.searchsorted(self.record, records)
+        # Padding repeats a row of another sentence; no span covers it, so any row will do.
         block = np.stack(
-            [states[rows - start, 0] for states, rows, start in zip(found, batch.rows, begin, strict=True)]
+            [
+                states[np.clip(rows - start, 0, len(states) - 1), 0]
+                for states, rows, start in zip(found, batch.rows, begin, strict=True)
+            ]
         )
         return torch.from_numpy(block).to(self.like.dtype)[None]
 
