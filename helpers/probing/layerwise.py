@@ -32,7 +32,11 @@ class Adam:
     """
 
     def __init__(self, parameters: Parameters, rates: list[float], clip: float | None = None):
-        self.parameters, self.rates, self.clip = parameters, list(rates), clip
+        self.clip = clip
+        self._begin(parameters, list(rates))
+
+    def _begin(self, parameters: Parameters, rates: list[float]) -> None:
+        self.parameters, self.rates = parameters, rates
         self._moves = {name: torch.zeros_like(p) for name, p in parameters.items()}
         self.adam = torch.optim.Adam(self._moves.values(), lr=1.0, fused=True)
 
@@ -48,15 +52,16 @@ class Adam:
             move.zero_().grad = gradients[name]
         self.adam.step()
         with torch.no_grad():
+            rates = torch.tensor(self.rates, device=next(iter(self._moves.values())).device)
             for p, move in zip(self.parameters.values(), self._moves.values(), strict=True):
-                p.addcmul_(move, _by_probe(torch.tensor(self.rates, device=p.device), p))
+                p.addcmul_(move, _by_probe(rates, p))
                 p.grad = move.grad = None
 
     def keep(self, which: list[int]) -> Parameters:
         """Go on with these of the probes alone; their parameters, now stacked anew."""
         states = [self.adam.state.get(move, {}) for move in self._moves.values()]
         kept = {name: p.detach()[which].clone().requires_grad_() for name, p in self.parameters.items()}
-        self.__init__(kept, [self.rates[i] for i in which], self.clip)
+        self._begin(kept, [self.rates[i] for i in which])
         for move, state in zip(self._moves.values(), states, strict=True):
             for name, value in state.items():  # the number of steps is the same for all
                 self.adam.state[move][name] = value if name == "step" else value[which].clone()
