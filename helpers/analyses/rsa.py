@@ -108,7 +108,9 @@ def rsa_by_rate(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
     intervals: 95 %, bootstrap over sentences. Without rates the table is empty.
     """
     began, rows, seed = time.time(), [], settings.seeds[0]
-    read = _reader(settings, report)
+    if settings.tuning_rates:  # else there is nothing to read
+        read = _reader(settings, report)
+        base = read(encoders.load(settings.encoder))
     for rate in settings.tuning_rates:
         tasks = []
         for task in settings.tasks:
@@ -125,8 +127,7 @@ def rsa_by_rate(settings: Profile, report: Callable = say_nothing) -> pd.DataFra
             common |= dict(seed=seed)
             interval = dict(value=score.value, ci_low=score.ci_low, ci_high=score.ci_high)
             rows.append(common | dict(metric=HEADLINE[task.model], n=len(judged)) | interval)
-            states, base = read(encoders.load(tuned.encoder)), read(encoders.load(settings.encoder))
-            compared = compare_layers(states, base, settings.n_bootstrap, report)
+            compared = compare_layers(read(encoders.load(tuned.encoder)), base, settings.n_bootstrap, report)
             compared = compared[compared["metric"] == VARIANTS["raw"]]
             rows += [common | dict(n=settings.n_tokens) | line for line in compared.to_dict("records")]
     frame = results.table(rows)

@@ -19,6 +19,12 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+def passages() -> list[Passage]:
+    rng = np.random.default_rng(0)
+    words = "cat dog sun sea house tree bird road stone river".split()
+    return [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+
+
 def test_sampled_rows_are_distinct_uniform_and_the_seeds():
     counts = np.array([5, 0, 20, 15])
     rows = analyses.sample_rows(counts, 10, seed=3)
@@ -50,9 +56,7 @@ def test_headline_resamples_pairs_of_one_premise_together():
 
 
 def test_an_encoder_is_like_itself_and_unlike_a_random_one(home):
-    rng = np.random.default_rng(0)
-    words = "cat dog sun sea house tree bird road stone river".split()
-    records = [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+    records = passages()
     tiny = encoders.load("tiny", device="cpu")
     other = encoders.load("tiny", random_init=7, device="cpu")
     mine, theirs = (encoders.extract(e, records, Store()) for e in (tiny, other))
@@ -76,9 +80,7 @@ def test_comparisons_are_kept_and_not_repeated(home, monkeypatch):
 
 
 def test_a_block_that_adds_nothing_leaves_the_layer_as_it_was(home, monkeypatch):
-    rng = np.random.default_rng(0)
-    words = "cat dog sun sea house tree bird road stone river".split()
-    records = [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+    records = passages()
     tiny = encoders.load("tiny", random_init=3, device="cpu")
     layers = tiny.model.encoder.layer
     for number, block in enumerate(layers):
@@ -98,9 +100,7 @@ def test_a_block_that_adds_nothing_leaves_the_layer_as_it_was(home, monkeypatch)
 
 
 def test_all_tasks_are_tuned_at_each_rate_and_their_heads_in_proportion(home, monkeypatch):
-    rng = np.random.default_rng(0)
-    words = "cat dog sun sea house tree bird road stone river".split()
-    records = [Passage(str(i), " ".join(rng.choice(words, 12))) for i in range(40)]
+    records = passages()
     tuned_at = []
 
     def fine_tuned(settings, model, seed, report):
