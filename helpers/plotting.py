@@ -10,6 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from helpers.verdicts import STRUCTURAL
+
 STYLE = Path(__file__).parent / "book.mplstyle"
 _COLOURS = sns.color_palette("colorblind")
 # Okabe and Ito's colours as seaborn orders them; the markers tell the models apart without colour too.
@@ -28,10 +30,7 @@ METRICS = {
     "f1": "F1",
     "las": "LAS",
     "uas": "UAS",
-    "root_acc": "root accuracy",
-    "depth_spearman": "depth Spearman",
-    "uuas": "UUAS",
-    "distance_spearman": "distance Spearman",
+    **STRUCTURAL,
     "micro_f1_layer": "micro-F1",
     "control_accuracy": "accuracy on the control task",
 }

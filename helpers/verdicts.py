@@ -834,9 +834,12 @@ def _printed() -> Run:
     return Run(paper_tables())
 
 
-def compare(runs: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
-    """Verdicts of several runs: one row a claim (index: its id), one column a run, with marks."""
-    columns = {name: judge(tables).set_index("id")["verdict"] for name, tables in runs.items()}
+def compare(judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Verdicts of several runs: one row a claim (index: its id), one column a run, with marks.
+
+    ``judged`` holds for each run what :func:`judge` returns.
+    """
+    columns = {name: frame.set_index("id")["verdict"] for name, frame in judged.items()}
     frame = pd.DataFrame(columns, index=pd.Index([claim.id for claim in CLAIMS], name="id"))
     return frame.map(marked)
 

@@ -334,7 +334,7 @@ def test_claims_are_complete_and_distinct():
 
 def test_runs_stand_side_by_side():
     runs = {"one": {"all": paper()}, "other": {"all": REFUTED["rsa-top"](paper())}}
-    found = verdicts.compare(runs)
+    found = verdicts.compare({name: verdicts.judge(tables) for name, tables in runs.items()})
     assert list(found.columns) == ["one", "other"] and list(found.index) == IDS
     assert found.loc["rsa-top"].tolist() == ["✓ supported", "✗ contradicted"]
 
