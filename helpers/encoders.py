@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from helpers import precision as numeric
 from helpers import store
 from helpers.corpora.records import LabelledSpans, Pair, Passage, Question, Sentence
 
@@ -35,7 +36,7 @@ class Encoder:
     model: torch.nn.Module
     tokenizer: object
     fingerprint: str  # SHA-256 over configuration, tokenizer and weights
-    precision: str
+    precision: str  # of matrix products: bf16 or fp32
 
     @property
     def layers(self) -> range:
@@ -164,18 +165,23 @@ def quiet():
 
 
 def load(
-    name: str | Path, *, random_init: int | None = None, device: str = "auto", precision: str = "bf16"
+    name: str | Path,
+    *,
+    random_init: int | None = None,
+    device: str = "auto",
+    precision: str | None = None,
 ) -> Encoder:
     """Load an encoder (see :func:`resolve` for the names) for reading hidden states.
 
     ``random_init`` draws fresh weights from that seed instead of the trained ones: the paper's Random
-    baseline. ``precision`` is ``bf16`` (autocast) or ``fp32``. Raises ValueError for an unknown name,
+    baseline. ``precision`` of matrix products is ``bf16`` (autocast) or ``fp32``; None: the
+    faster one of this machine. Raises ValueError for an unknown name,
     a model without a fast tokenizer (words cannot be aligned) or an unknown precision.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    if precision not in ("bf16", "fp32"):
-        raise ValueError(f"unknown precision {precision!r}; valid: bf16, fp32")
+    if precision not in (None, *numeric.PRECISIONS):
+        raise ValueError(f"unknown precision {precision!r}; valid: {', '.join(numeric.PRECISIONS)}")
     folder = resolve(name)
     with quiet():
         # Byte-level tokenizers need the space before each word; WordPiece ignores the option.
@@ -194,7 +200,7 @@ def load(
         model=model.eval().to(device),
         tokenizer=tokenizer,
         fingerprint=fingerprint(folder, random_init),
-        precision=precision,
+        precision=precision or numeric.fastest(device),
     )
 
 
@@ -438,8 +444,7 @@ def _forward(encoder: Encoder, windows: list[_Window], n_rows: int, layers: list
     pieces = torch.bincount(torch.tensor([r for w in windows for r in w.rows]), minlength=n_rows)
     # Words cut by a window's edge are summed here until all their pieces have been seen.
     sums: dict[tuple[int, int], tuple[torch.Tensor, int]] = {}
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=encoder.precision == "bf16")
-    with torch.no_grad(), autocast:
+    with torch.no_grad(), numeric.autocast(device, encoder.precision):
         for batch in _batches(windows, batch_pieces(device)):
             rows, inverse = torch.unique(
                 torch.tensor([r for w in batch for r in w.rows]), return_inverse=True

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from helpers import store
+from helpers import precision, store
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SCHEMA = 1  # raise when the encoded corpus changes form
@@ -505,7 +505,7 @@ def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 16)
     """Held-out means of :func:`losses` over the first batches of a held-out corpus."""
     model.eval()
     sums: dict[str, float] = {}
-    with torch.inference_mode(), _autocast(device):
+    with torch.inference_mode(), precision.autocast(device, precision.fastest(device)):
         for step in range(n_batches):
             for name, value in losses(model, _to(batches[step], device)).items():
                 sums[name] = sums.get(name, 0.0) + float(value) / n_batches
@@ -526,10 +526,6 @@ def _to(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch
     if bool(batch["attention_mask"].all()):
         batch = {k: v for k, v in batch.items() if k != "attention_mask"}
     return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-
-
-def _autocast(device: torch.device):
-    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def _optimizer(model, recipe: Recipe) -> torch.optim.Optimizer:
@@ -646,7 +642,7 @@ def pretrain(
             if stacked_at is not None:  # a fresh optimiser's first steps would undo what the blocks know
                 group["lr"] *= min(1.0, (step - stacked_at + 1) / STACKED_WARMUP)
         n_tokens = int(batch["attention_mask"].sum())
-        with _autocast(device):
+        with precision.autocast(device, precision.fastest(device)):
             parts = objective(model, _to(batch, device))
             loss = parts["mlm"] + parts["nsp"]
         loss.backward()
@@ -699,14 +695,15 @@ def _device(name: str) -> torch.device:
 
 
 def _machine(device: torch.device) -> str:
+    kind = precision.fastest(device)
     if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
+        return f"{torch.cuda.get_device_name(device)}, {kind}, torch {torch.__version__}"
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     name = models[0] if models else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
-    return f"{name}, {threads} thread{'s' * (threads != 1)}, torch {torch.__version__}"
+    return f"{name}, {threads} thread{'s' * (threads != 1)}, {kind}, torch {torch.__version__}"
 
 
 def stacked(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ import torch
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch.nn import functional as F
 
-from helpers import corpora, encoders, pretraining, results, shipping, statistics, store
+from helpers import corpora, encoders, precision, pretraining, results, shipping, statistics, store
 from helpers.corpora.records import Sentence
 
 ANALYSIS = "pretraining"
@@ -191,7 +191,7 @@ class Masked:
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.inference_mode():
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            with precision.autocast(self.device, precision.fastest(self.device)):
                 states = self.model.bert(
                     input_ids=batch["input_ids"],
                     token_type_ids=batch["token_type_ids"],

@@ -115,8 +115,10 @@ def commit() -> str:
 
 
 def hardware() -> str:
-    """Processor, number of cores, and graphics card if there is one."""
+    """Processor, number of cores, graphics card if there is one, and the precision of products."""
     import torch
+
+    from helpers import precision
 
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -124,8 +126,10 @@ def hardware() -> str:
         models = [x.split(":", 1)[1].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x]
         name = models[0] if models else name
     parts = [f"{name}, {os.cpu_count()} cores"]
-    if torch.cuda.is_available():
+    cuda = torch.cuda.is_available()
+    if cuda:
         parts.append(torch.cuda.get_device_name())
+    parts.append(precision.fastest("cuda" if cuda else "cpu"))
     return ", ".join(parts)
 
 

@@ -255,6 +255,8 @@ def card(name: str, facts: dict) -> str:
         if early
         else ""
     )
+    wide = all("fp32" in machine for machine in facts["hardware"])
+    products = "float32 throughout" if wide else "bfloat16 autocast"
     unfinished = (
         "" if facts["finished"] else " The schedule was not run to its end, so the rate never decayed."
     )
@@ -286,7 +288,7 @@ A small BERT pre-trained from scratch for this book: {recipe["layers"]} layers, 
 | Hardware | {"; ".join(facts["hardware"])} |
 | Hours | {facts["hours"]:.1f} |
 
-bfloat16 autocast; weights stored as float16. Dropout was off; the configuration switches it on (0.1) for
+{products}; weights stored as float16. Dropout was off; the configuration switches it on (0.1) for
 fine-tuning. Before training, positions were sinusoids (Vaswani et al., 2017) and keys equal to queries
 (Trockman and Kolter, 2023).{grown}{unfinished}
 

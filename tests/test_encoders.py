@@ -141,7 +141,7 @@ def test_random_encoders_differ_by_seed_and_repeat(tiny):
 
 
 def test_bf16_states_are_near_fp32(tiny):
-    half = encoders.load("tiny", device="cpu")
+    half = encoders.load("tiny", device="cpu", precision="bf16")
     [a] = encoders.hidden_states(tiny, [WORDS])
     [b] = encoders.hidden_states(half, [WORDS])
     np.testing.assert_allclose(a, b, atol=0.1)

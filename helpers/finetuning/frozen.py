@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import encoders, store
+from helpers import encoders, precision, store
 from helpers.finetuning import data, heads, prediction
 
 PRECISION = np.float16  # of stored states: bfloat16's matrix products in the blocks err eight times as much
@@ -115,10 +115,7 @@ class Prefix:
         encoder = self.encoder
         model = heads.TaskModel(section(encoder.model, block, block + 1), _LastStates()).eval()
         pad = encoder.tokenizer.pad_token_id or 0
-        autocast = torch.autocast(
-            encoder.device.type, dtype=torch.bfloat16, enabled=encoder.precision == "bf16"
-        )
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), precision.autocast(encoder.device, encoder.precision):
             for chosen in prediction.batches(inputs.lengths):
                 places = [slice(ends[i] - inputs.lengths[i], ends[i]) for i in chosen]
                 features = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from helpers import encoders
+from helpers import encoders, precision
 from helpers.finetuning import data, heads, metrics, trees
 from helpers.profiles import Task, TuningRecipe
 
@@ -62,10 +62,7 @@ def predict(predictor: Predictor, records: Sequence, counts: dict | None = None)
     predictor.model.eval()
     device = predictor.encoder.device
     pad = predictor.encoder.tokenizer.pad_token_id or 0
-    autocast = torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=predictor.encoder.precision == "bf16"
-    )
-    with torch.inference_mode(), autocast:
+    with torch.inference_mode(), precision.autocast(device, predictor.encoder.precision):
         for chosen in batches(inputs.lengths):
             batch = data.collate([inputs[i] for i in chosen], pad)
             output = predictor.model(**{name: x.to(device) for name, x in batch.items()})

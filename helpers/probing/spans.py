@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from helpers import encoders, store
+from helpers import precision as numeric
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.data import LengthGrouped
@@ -289,12 +290,9 @@ def gather(
 
 
 def precision() -> torch.dtype:
-    """bfloat16 where the processor or graphics card computes in it, else float32.
+    """Type of the probes' products and of what lies between them (:mod:`helpers.precision`).
 
-    It is that of products and of what lies between them; parameters, softmax over a span, losses and the
-    optimiser are in float32 always.
+    Parameters, softmax over a span, losses and the optimiser are in float32 always.
     """
-    if torch.cuda.is_available():
-        return torch.bfloat16
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.bfloat16 if numeric.fastest(device) == "bf16" else torch.float32

@@ -15,7 +15,7 @@ import time
 import torch
 from transformers import BertConfig, BertModel
 
-from helpers import corpora, encoders
+from helpers import corpora, encoders, precision
 from helpers.store import Store
 
 BOUND = 0.8
@@ -31,7 +31,7 @@ def encoder() -> encoders.Encoder:
         num_attention_heads=4,
         intermediate_size=1024,
     )
-    return encoders.Encoder("12 x 256", BertModel(config).eval(), tiny.tokenizer, "benchmark", "bf16")
+    return encoders.Encoder("12 x 256", BertModel(config).eval(), tiny.tokenizer, "benchmark", tiny.precision)
 
 
 def bare(model, lengths: list[int], budget: int) -> float:
@@ -43,7 +43,7 @@ def bare(model, lengths: list[int], budget: int) -> float:
         # Same number of wordpieces, none of them padding.
         batches.append(torch.randint(5, 1000, (len(part), max(1, round(sum(part) / len(part))))))
     began = time.perf_counter()
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.no_grad(), precision.autocast("cpu", precision.fastest("cpu")):
         for ids in batches:
             model(ids, output_hidden_states=True)
     return time.perf_counter() - began

@@ -56,7 +56,8 @@ def wide(width: int) -> Encoder:
         num_attention_heads=width // 64,
         intermediate_size=4 * width,
     )
-    return Encoder(f"12 x {width}", BertModel(config).eval(), mini.tokenizer, f"benchmark {width}", "bf16")
+    model = BertModel(config).eval()
+    return Encoder(f"12 x {width}", model, mini.tokenizer, f"benchmark {width}", mini.precision)
 
 
 def parsed(encoder: Encoder, sentences: list[Sentence], cache: Store) -> structural.Parsed:
