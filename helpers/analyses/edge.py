@@ -110,13 +110,15 @@ def edge_probing(settings: Profile, report: Callable = say_nothing) -> pd.DataFr
                 common |= dict(n=len(task.splits["test"]))
                 for probe_seed in (settings.probe_seeds[0], *others):
                     report(f"probing {encoder.name}: {name}, probe seed {probe_seed}")
-                    found = _probed(settings, encoder, task, read, probe_seed)
+                    found = edge.probe(
+                        task, encoder.fingerprint, read, settings.edge, seed=probe_seed, cache=Store()
+                    )
                     scores = _scores(found, settings.n_bootstrap)
                     if probe_seed in others:
                         common |= dict(analysis="edge_probing_probe_seeds", seed=probe_seed)
-                    rows += _rows(common, scores) + _mix_rows(common, found["mix"])
+                    rows += _rows(common, scores) + _mix_rows(common, found)
                     if model == "Base":
-                        lexical = _lexical(found, settings.n_bootstrap)
+                        lexical = _one(found, 0, settings.n_bootstrap)  # of the embeddings
                         rows += _rows(common | dict(model="Lexical"), lexical)
                     if probe_seed not in others:
                         delta = common | dict(analysis="edge_probing_delta")
@@ -151,34 +153,23 @@ def _prepared(settings: Profile, report: Callable) -> tuple[spans.Reading, dict[
     return reading, tasks
 
 
-def _probed(settings: Profile, encoder: Encoder, task: edge.Task, read, seed: int) -> dict[str, edge.Result]:
-    return {
-        mode: edge.probe(task, encoder.fingerprint, read, settings.edge, mode=mode, seed=seed, cache=Store())
-        for mode in edge.MODES
-    }
-
-
 Scores = dict[tuple[str, int | None], Estimate]  # by metric and layer
 
 
-def _scores(found: dict[str, edge.Result], n_bootstrap: int) -> Scores:
-    mix, alone = found["mix"], found["layers"]
-    scores = {("micro_f1", None): f1_estimate(mix.counts(0), n_bootstrap)}
-    if mix.has_clean:
-        scores["micro_f1_clean", None] = f1_estimate(mix.counts(0, clean=True), n_bootstrap)
-    layers = alone.report["layers"]
+def _scores(found: edge.Result, n_bootstrap: int) -> Scores:
+    scores = _one(found, -1, n_bootstrap)  # the mix
+    *layers, _ = found.report["layers"]
     for number, layer in enumerate(layers):
-        scores["micro_f1_layer", layer] = f1_estimate(alone.counts(number), n_bootstrap)
+        scores["micro_f1_layer", layer] = f1_estimate(found.counts(number), n_bootstrap)
     scores["micro_f1_top", layers[-1]] = scores["micro_f1_layer", layers[-1]]
     return scores
 
 
-def _lexical(found: dict[str, edge.Result], n_bootstrap: int) -> Scores:
-    """Scores of the embeddings, the first of Base's layers."""
-    alone = found["layers"]
-    scores = {("micro_f1", None): f1_estimate(alone.counts(0), n_bootstrap)}
-    if alone.has_clean:
-        scores["micro_f1_clean", None] = f1_estimate(alone.counts(0, clean=True), n_bootstrap)
+def _one(found: edge.Result, probe: int, n_bootstrap: int) -> Scores:
+    """Scores of a single probe, as of a model's only one."""
+    scores = {("micro_f1", None): f1_estimate(found.counts(probe), n_bootstrap)}
+    if found.has_clean:
+        scores["micro_f1_clean", None] = f1_estimate(found.counts(probe, clean=True), n_bootstrap)
     return scores
 
 
@@ -215,8 +206,8 @@ def _rows(common: dict, scores: Scores) -> list[dict]:
     ]
 
 
-def _mix_rows(common: dict, mix: edge.Result) -> list[dict]:
-    weights = {int(layer): share for layer, share in mix.report["weights"].items()}
+def _mix_rows(common: dict, found: edge.Result) -> list[dict]:
+    weights = {int(layer): share for layer, share in found.report["weights"].items()}
     centre = sum(layer * share for layer, share in weights.items())
     shares = [common | dict(metric="mix_weight", layer=k, value=share) for k, share in weights.items()]
     return [common | dict(metric="centre_of_gravity", value=centre), *shares]

@@ -4,8 +4,8 @@ A probe sees nothing but the wordpieces of one or two spans: they are projected,
 within the span, joined, and classified by a small perceptron, each label by itself. The architecture,
 its training and its decision rule are those of jiant's code (nyu-mll/jiant, frozen branch of July 2019).
 One thing is not: a label's bias starts at its log-odds in training, or Adam would spend hundreds of steps on
-moving it there. Probes of all layers train side by side (:mod:`helpers.probing.layerwise`); a scalar mix of
-the layers is one more probe.
+moving it there. Probes of all layers train side by side (:mod:`helpers.probing.layerwise`), and beside them,
+as one more, that of the layers' scalar mix.
 """
 
 import dataclasses
@@ -26,8 +26,7 @@ from helpers.probing import layerwise, spans
 from helpers.probing.layerwise import Parameters
 from helpers.profiles import EdgeRecipe
 
-SCHEMA = 2  # raise when the same settings would give other results
-MODES = ("layers", "mix")
+SCHEMA = 3  # raise when the same settings would give other results
 SPLITS = ("train", "dev", "test")
 EVAL_BATCH = 64  # sentences
 COUNTS = ("true_positives", "predicted", "gold")
@@ -41,14 +40,13 @@ def initial(
     width: int,
     n_slots: int,
     odds: torch.Tensor,
-    n_probes: int,
+    n_layers: int,
     seed: int,
-    n_mixed: int = 0,
 ) -> Parameters:
-    """Untrained parameters (n_probes, ...), equal for all probes, for representations of ``width``.
+    """Untrained parameters (n_layers + 1, ...), equal for all probes, for representations of ``width``.
 
-    ``odds`` (n_labels,) are the log-odds of each label. ``n_mixed`` layers to mix, all with the same weight
-    at first; 0 for probes of single layers.
+    ``odds`` (n_labels,) are the log-odds of each label. The last probe is that of the mix, in which all
+    layers have the same weight at first; no other uses ``mix`` and ``gamma``.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -65,27 +63,26 @@ def initial(
     made["norm"], made["norm_bias"] = torch.ones(recipe.hidden), torch.zeros(recipe.hidden)
     made["label"] = uniform(recipe.hidden, recipe.hidden, len(odds))
     made["label_bias"] = odds
-    if n_mixed:
-        made["mix"], made["gamma"] = torch.zeros(n_mixed), torch.ones(1)
-    return {name: value.expand(n_probes, *value.shape).clone() for name, value in made.items()}
+    made["mix"], made["gamma"] = torch.zeros(n_layers), torch.ones(1)
+    return {name: value.expand(n_layers + 1, *value.shape).clone() for name, value in made.items()}
 
 
 def mix_weights(p: Parameters, recipe: EdgeRecipe) -> torch.Tensor:
-    """Share of each layer in a scalar mix, (1, n_layers).
+    """Share of each layer in the mix of the last probe, (1, n_layers).
 
     The weights' parameters are scaled, so that Adam, whose steps do not depend on a gradient's scale, moves
     the weights at ``mix_learning_rate``.
     """
     scale = (recipe.mix_learning_rate or recipe.learning_rate) / recipe.learning_rate
-    return (scale * p["mix"]).softmax(1)
+    return (scale * p["mix"][-1:]).softmax(1)
 
 
 def mixed(p: Parameters, states: torch.Tensor, recipe: EdgeRecipe) -> torch.Tensor:
-    """Scalar mix of ELMo and jiant: gamma times the softmax-weighted sum of the layers.
+    """The last probe's scalar mix (ELMo, jiant): gamma times the softmax-weighted sum of the layers.
 
     ``states`` (n_layers, B, L, d) -> (1, B, L, d).
     """
-    weights = (p["gamma"] * mix_weights(p, recipe)).to(states.dtype)
+    weights = (p["gamma"][-1:] * mix_weights(p, recipe)).to(states.dtype)
     return (weights @ states.flatten(1)).view(1, *states.shape[1:])
 
 
@@ -103,19 +100,13 @@ def pooled(p: Parameters, slot: int, states: torch.Tensor, inside: torch.Tensor)
 
 
 def logits(
-    p: Parameters,
-    states: torch.Tensor,
-    batch: spans.Batch,
-    recipe: EdgeRecipe,
-    kept: torch.Tensor | None = None,
+    p: Parameters, states: torch.Tensor, batch: spans.Batch, kept: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Scores of the labels of a batch's targets, (k, T, n_labels); a label holds where its score is >= 0.
 
-    ``states`` (k, B, L, d), or (n_layers, B, L, d) for a mix. ``kept`` (T, hidden) is dropout's mask,
+    ``states`` (k, B, L, d) are what each of the k probes reads. ``kept`` (T, hidden) is dropout's mask,
     scaled, the same for all k; None outside training.
     """
-    if "mix" in p:
-        states = mixed(p, states, recipe)
     joint = p["hidden_bias"][:, None].to(states.dtype)
     for slot, (inside, chosen) in enumerate(zip(batch.inside, batch.chosen, strict=True)):
         # The hidden layer's half for this slot, taken once a span rather than once a target.
@@ -185,8 +176,8 @@ class Result:
 
     @cached_property
     def report(self) -> dict:
-        """``layers`` (of the probes, in order; null for the mix), ``labels``, ``dev_f1``, ``best_steps``,
-        ``steps``, ``n_targets``, and for a mix ``weights``, a layer each."""
+        """``layers`` (of the probes, in order; null for the mix, the last), ``labels``, ``dev_f1``,
+        ``best_steps``, ``steps``, ``n_targets``, and ``weights`` of the mix, a layer each."""
         return json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
 
     def counts(self, probe: int, *, clean: bool = False) -> np.ndarray:
@@ -215,7 +206,6 @@ def probe(
     read: Callable[[], Activations],
     recipe: EdgeRecipe,
     *,
-    mode: str,
     seed: int,
     cache: store.Store,
     progress: Callable[[int, int], None] | None = None,
@@ -223,36 +213,32 @@ def probe(
 ) -> Result:
     """Probes for a task on the states of one encoder, from the store or trained into it.
 
-    ``mode`` is ``layers``, a probe for each, or ``mix``, one for their scalar mix. ``read()`` gives the
-    states of the reading that the task was prepared with; it is called only if there is training to do.
-    ``fingerprint`` identifies the encoder. ``seed`` draws initial weights, order and dropout, the same for
-    every layer and encoder, so that differences between them are not differences of luck. Raises ValueError
-    for an unknown mode.
+    One for each layer and, the last, one for their scalar mix. ``read()`` gives the states of the reading
+    that the task was prepared with; it is called only if there is training to do. ``fingerprint`` identifies
+    the encoder. ``seed`` draws initial weights, order and dropout, the same for every layer and encoder, so
+    that differences between them are not differences of luck.
     """
-    if mode not in MODES:
-        raise ValueError(f"unknown mode {mode!r}; valid: {', '.join(MODES)}")
     spec = {
         "schema": SCHEMA,
         "encoder": fingerprint,
         "task": task.digest,
         "clean": None if task.clean is None else task.clean.tolist(),
         "recipe": dataclasses.asdict(recipe),
-        "mode": mode,
         "precision": str(spans.precision()),
         "seed": seed,
     }
 
     def build(folder: Path) -> None:
-        _Run(task, read(), recipe, mode, seed).fill(folder, progress, checkpoint_every)
+        _Run(task, read(), recipe, seed).fill(folder, progress, checkpoint_every)
 
     return Result(cache.get("edge-probe", spec, build))
 
 
 class _Run:
-    """Probes of one encoder, task and mode while they are trained."""
+    """Probes of one encoder and task while they are trained."""
 
-    def __init__(self, task: Task, activations: Activations, recipe: EdgeRecipe, mode: str, seed: int):
-        self.task, self.activations, self.recipe, self.mode, self.seed = task, activations, recipe, mode, seed
+    def __init__(self, task: Task, activations: Activations, recipe: EdgeRecipe, seed: int):
+        self.task, self.activations, self.recipe, self.seed = task, activations, recipe, seed
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.like = torch.empty(0, dtype=spans.precision(), device=self.device)
         self.layers = list(activations.layers)
@@ -260,7 +246,6 @@ class _Run:
         self.order = spans.Order(np.diff(train.row), recipe.batch_size, seed)
 
     def initial(self) -> Parameters:
-        mix = len(self.layers) if self.mode == "mix" else 0
         train = self.task.splits["train"]
         with_label = np.bincount(train.labels, minlength=len(self.task.labels)) + 0.5
         odds = np.log(with_label / (len(train.unknown) + 1 - with_label))
@@ -269,15 +254,19 @@ class _Run:
             self.activations.width,
             len(train.spans),
             torch.from_numpy(odds.astype(np.float32)),
-            1 if mix else len(self.layers),
+            len(self.layers),
             self.seed,
-            n_mixed=mix,
         )
         return {name: p.to(self.device) for name, p in made.items()}
 
-    def states(self, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
-        layers = self.layers if self.mode == "mix" else [self.layers[i] for i in alive]
-        return spans.gather(self.activations, layers, batch.rows, self.like)
+    def states(self, p: Parameters, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
+        """What each of the probes reads, (n_alive, B, L, d)."""
+        *single, last = alive
+        if last < len(self.layers):
+            return spans.gather(self.activations, [self.layers[i] for i in alive], batch.rows, self.like)
+        states = spans.gather(self.activations, self.layers, batch.rows, self.like)
+        own = states if len(single) == len(states) else states[single]
+        return torch.cat([own, mixed(p, states, self.recipe)])
 
     def loss(self, p: Parameters, alive: list[int], step: int) -> torch.Tensor:
         chosen = self.order.at(step)
@@ -287,7 +276,7 @@ class _Run:
             (len(batch.gold), self.recipe.hidden), np.float32
         )
         kept = torch.from_numpy((drawn >= self.recipe.dropout) / np.float32(1 - self.recipe.dropout))
-        scores = logits(p, self.states(batch, alive), batch, self.recipe, kept.to(self.like))
+        scores = logits(p, self.states(p, batch, alive), batch, kept.to(self.like))
         return losses(scores, batch.gold)
 
     @torch.no_grad()
@@ -301,7 +290,7 @@ class _Run:
             subsets["clean"] = (torch.from_numpy(clean), data.unknown_clean)
         for sentences in spans.by_length(data, EVAL_BATCH):
             batch = spans.batch(data, sentences, len(self.task.labels), self.device)
-            predicted = logits(p, self.states(batch, alive), batch, self.recipe) >= 0
+            predicted = logits(p, self.states(p, batch, alive), batch) >= 0
             gold = batch.gold.bool()
             for name, (chosen, unknown) in subsets.items():
                 kinds = ((predicted & gold)[..., chosen], predicted[..., chosen], gold[..., chosen])
@@ -341,15 +330,14 @@ class _Run:
         best = trained.parameters
         alive = list(range(len(trained.scores)))
         np.savez_compressed(folder / "counts.npz", **self.count(best, alive, "test"))
+        shares = mix_weights(best, recipe)[0].tolist()
         report = {
-            "layers": [None] if self.mode == "mix" else self.layers,
+            "layers": [*self.layers, None],
             "labels": self.task.labels,
             "dev_f1": trained.scores,
             "best_steps": trained.best_steps,
             "steps": trained.steps,
             "n_targets": len(self.task.splits["test"].unknown),
+            "weights": dict(zip(map(str, self.layers), shares, strict=True)),
         }
-        if self.mode == "mix":
-            shares = mix_weights(best, recipe)[0].tolist()
-            report["weights"] = dict(zip(map(str, self.layers), shares, strict=True))
         (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -41,15 +41,15 @@ class Adam:
         self.adam = torch.optim.Adam(self._moves.values(), lr=1.0, fused=True)
 
     def step(self) -> None:
-        """One update of all probes; gradients are cleared."""
-        gradients = {name: p.grad for name, p in self.parameters.items()}
+        """One update of all probes; gradients are cleared. What has none stays as it is."""
+        gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
         if self.clip is not None:  # as torch.nn.utils.clip_grad_norm_ would for each probe
             norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()]
             factors = (self.clip / (torch.stack(norms).norm(dim=0) + 1e-6)).clamp(max=1)
             for g in gradients.values():
                 g.mul_(_by_probe(factors, g))
         for name, move in self._moves.items():
-            move.zero_().grad = gradients[name]
+            move.zero_().grad = gradients.get(name)
         self.adam.step()
         with torch.no_grad():
             rates = torch.tensor(self.rates, device=next(iter(self._moves.values())).device)

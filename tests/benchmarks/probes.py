@@ -6,9 +6,9 @@ structural: the distance probes of all layers against the published formulation,
 rank) of differences, on 2,000 sentences of UD EWT at d = 256, rank 256 and d = 768, rank 512. Seconds a layer
 and epoch; the loss on development sentences after the same steps.
 
-edge: part-of-speech probes of all 13 layers on extracted states, extraction included, against reading each
-batch with the encoder anew and training one layer at a time. The second is timed on two layers and its time
-multiplied.
+edge: part-of-speech probes of all 13 layers and of their mix on extracted states, extraction included,
+against reading each batch with the encoder anew and training one layer at a time. The second is timed on two
+layers and its time multiplied.
 
 memory: the most that training allocates on 1,000 sentences and on 10,000.
 
@@ -32,7 +32,7 @@ from helpers import corpora, encoders
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans, Sentence
 from helpers.encoders import Encoder
-from helpers.probing import edge, spans, structural
+from helpers.probing import edge, layerwise, spans, structural
 from helpers.profiles import EdgeRecipe, StructuralRecipe
 from helpers.store import Store
 
@@ -153,7 +153,10 @@ class Anew(edge._Run):
         self.encoder, self.layers, self.sentences = encoder, [layer], sentences
         self.record = self.activations.record
 
-    def states(self, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
+    def initial(self) -> layerwise.Parameters:
+        return {name: p[:1] for name, p in super().initial().items()}  # without one for a mix
+
+    def states(self, p, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
         records = self.record[batch.rows[:, 0]]
         chosen = [self.sentences[i] for i in records]
         found = encoders.hidden_states(self.encoder, chosen, layers=self.layers, pool="pieces")
@@ -189,7 +192,7 @@ def measure_edge(folder: str) -> None:
         cache = Store(root)
         began = time.perf_counter()
         states = reading.extract(encoder, cache)
-        result = edge.probe(task, "benchmark", lambda: states, recipe, mode="layers", seed=0, cache=cache)
+        result = edge.probe(task, "benchmark", lambda: states, recipe, seed=0, cache=cache)
         ours = time.perf_counter() - began
         theirs = 0.0
         layers = (3, 11)
@@ -197,7 +200,7 @@ def measure_edge(folder: str) -> None:
             place = Path(root) / f"layer{layer}"
             place.mkdir()
             began = time.perf_counter()
-            Anew(encoder, layer, reading.sentences, task, states, recipe, "layers", 0).fill(place, None, 1e9)
+            Anew(encoder, layer, reading.sentences, task, states, recipe, 0).fill(place, None, 1e9)
             theirs += time.perf_counter() - began
             own = edge.micro_f1(result.counts(states.layers.index(layer)))
             other = edge.micro_f1(edge.Result(place).counts(0))
@@ -255,9 +258,7 @@ def measure_memory(folder: str) -> None:
             states = reading.extract(encoder, Store(root))
             options = EdgeRecipe(projection=64, hidden=64, batch_size=16, validate_every=60, max_steps=60)
             with peak() as found:
-                edge.probe(
-                    task, "benchmark", lambda s=states: s, options, mode="layers", seed=0, cache=Store(root)
-                )
+                edge.probe(task, "benchmark", lambda s=states: s, options, seed=0, cache=Store(root))
             needed["edge", n] = found[0]
         told = ", ".join(f"{kind} {mb:.0f}" for (kind, count), mb in needed.items() if count == n)
         print(f"  {n:,} sentences, states of {taken[n]:.0f} MB: {told}", flush=True)

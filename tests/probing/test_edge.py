@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from helpers.corpora.records import LabelledSpans, Target
-from helpers.probing import edge, spans
+from helpers.probing import edge, layerwise, spans
 from helpers.profiles import EdgeRecipe
 from helpers.store import Store
 
@@ -58,10 +58,10 @@ def single(records):
     return kept
 
 
-def run(task, states, tmp_path, *, mode="layers", seed=0, recipe=RECIPE, **options):
+def run(task, states, tmp_path, *, seed=0, recipe=RECIPE, **options):
     name = f"{states.folder.name} {states.layers}"
     return edge.probe(
-        task, name, lambda: states, recipe, mode=mode, seed=seed, cache=Store(tmp_path / "store"), **options
+        task, name, lambda: states, recipe, seed=seed, cache=Store(tmp_path / "store"), **options
     )
 
 
@@ -70,7 +70,7 @@ def run(task, states, tmp_path, *, mode="layers", seed=0, recipe=RECIPE, **optio
 
 def test_a_pooled_span_by_hand():
     rng = np.random.default_rng(0)
-    p = edge.initial(RECIPE, D, 2, torch.zeros(3), n_probes=2, seed=5)
+    p = edge.initial(RECIPE, D, 2, torch.zeros(3), n_layers=1, seed=5)
     p = {name: value + torch.randn(value.shape) * 0.1 for name, value in p.items()}  # the probes now differ
     x = rng.standard_normal((2, 1, 6, D)).astype(np.float32)
     inside = torch.zeros(1, 2, 6, dtype=torch.bool)
@@ -92,9 +92,9 @@ def test_the_classifier_is_linear_tanh_norm_linear_on_the_joined_spans(tiny, mak
     data = spans.encode(records, reading, ("A", "B", "C", "D"))
     batch = spans.batch(data, np.arange(6), 4, torch.device("cpu"))
     x = torch.randn(3, *batch.rows.shape, D)
-    p = edge.initial(RECIPE, D, 2, torch.zeros(4), n_probes=3, seed=1)
+    p = edge.initial(RECIPE, D, 2, torch.zeros(4), n_layers=2, seed=1)
     p = {name: value + torch.randn(value.shape) * 0.1 for name, value in p.items()}
-    found = edge.logits(p, x, batch, RECIPE)
+    found = edge.logits(p, x, batch)
     for k in range(3):
         halves = [
             edge.pooled(p, slot, x, batch.inside[slot])[k].flatten(0, 1)[batch.chosen[slot]]
@@ -129,16 +129,16 @@ def test_f1_is_scikit_learns_on_every_subset_of_labels(tiny, make_records, make_
     reading = read(tiny, records)
     task = edge.prepare(records, reading, is_clean=lambda label: label in ("A", "also new"))
     states = make_states({0: np.random.default_rng(0).standard_normal((len(reading.rows), D))})
-    probes = edge._Run(task, states, RECIPE, "layers", seed=0)
+    probes = edge._Run(task, states, RECIPE, seed=0)
     p = probes.initial()
     # Before training each label is as likely as it is frequent (every training target has one of three).
     share = np.mean([[n in t.labels for n in "ABC"] for r in records["train"] for t in r.targets], axis=0)
     np.testing.assert_allclose(p["label_bias"][0].sigmoid(), share, atol=0.01)
-    p["label_bias"] = torch.tensor([[0.1, 0.0, -0.1]])  # so that some labels are predicted and some not
-    counts = probes.count(p, [0], "test")
+    p["label_bias"] += torch.tensor([0.1, 0.0, -0.1]) - p["label_bias"]  # some labels are predicted
+    counts = probes.count(p, [0, 1], "test")
     data = task.splits["test"]
     batch = spans.batch(data, np.arange(len(data)), 3, torch.device("cpu"))
-    scores = edge.logits(p, probes.states(batch, [0]), batch, RECIPE)[0]
+    scores = edge.logits(p, probes.states(p, batch, [0, 1]), batch)[0]
     names = ("A", "B", "C", "never seen", "also new")
     gold = np.array([[n in t.labels for n in names] for r in records["test"] for t in r.targets])
     predicted = np.zeros_like(gold)
@@ -172,7 +172,7 @@ def test_a_planted_code_is_recovered_and_noise_is_not(tiny, make_records, make_s
     assert f1[1] > 0.95
     # Four labels equally often: no label is more likely than not, so next to nothing is predicted.
     assert max(f1[0], f1[2]) < 0.25
-    assert found.report["layers"] == [-1, 0, 1] and found.report["labels"] == list("ABCD")
+    assert found.report["layers"] == [-1, 0, 1, None] and found.report["labels"] == list("ABCD")
     assert found.counts(0)[2].sum() == found.report["n_targets"]
 
 
@@ -193,31 +193,44 @@ def test_a_mix_puts_its_weight_on_the_one_layer_that_knows(tiny, make_records, m
     layers = noise | {1: planted(records, reading)}
     states = make_states({k: layers[k] for k in sorted(layers)})
     recipe = dataclasses.replace(RECIPE, mix_learning_rate=0.1)
-    found = run(edge.prepare(records, reading), states, tmp_path, mode="mix", recipe=recipe)
+    found = run(edge.prepare(records, reading), states, tmp_path, recipe=recipe)
     weights = found.report["weights"]
     assert sum(weights.values()) == pytest.approx(1)
     assert weights["1"] > 0.8 and max(weights, key=weights.get) == "1"
-    assert edge.micro_f1(found.counts(0)) > 0.95
-    assert found.report["layers"] == [None]
+    assert edge.micro_f1(found.counts(-1)) > 0.95
 
 
 # -- side by side, killed and resumed ---------------------------------------------------------------
 
 
-def test_all_layers_at_once_are_each_layer_alone(tiny, make_records, make_states, tmp_path):
+def test_all_probes_at_once_are_each_probe_alone(tiny, make_records, make_states, tmp_path):
     records = single(splits(make_records, n=60, pairs=True))
     reading = read(tiny, records)
     arrays = {k: planted(records, reading, noise=n, seed=k + 1) for k, n in ((-1, 0.5), (0, 3.0), (1, 9.0))}
     task = edge.prepare(records, reading)
-    states = make_states(arrays)
-    together = run(task, states, tmp_path)
+    probes = edge._Run(task, make_states(arrays), RECIPE, seed=0)
+    together = run(task, probes.activations, tmp_path)
     assert len(set(together.report["steps"])) > 1  # they end at different times, with rates of their own
-    for i, layer in enumerate(arrays):
-        alone = run(task, dataclasses.replace(states, layers=(layer,)), tmp_path)
-        assert alone.report["steps"] == [together.report["steps"][i]]
-        assert alone.report["best_steps"] == [together.report["best_steps"][i]]
-        np.testing.assert_allclose(alone.report["dev_f1"][0], together.report["dev_f1"][i], atol=1e-6)
-        np.testing.assert_array_equal(alone.counts(0), together.counts(i))
+    schedule = layerwise.Schedule(
+        RECIPE.learning_rate, RECIPE.max_steps, RECIPE.validate_every, RECIPE.patience, RECIPE.stop_after,
+        clip=RECIPE.clip,
+    )  # fmt: skip
+    for i in range(4):  # three layers and the mix of them
+
+        def validate(p, _):
+            return [edge.micro_f1(probes.count(p, [i], "dev")["all"][:, 0])]  # noqa: B023
+
+        alone = layerwise.train(
+            {name: p[i : i + 1] for name, p in probes.initial().items()},
+            lambda p, _, step: probes.loss(p, [i], step),  # noqa: B023
+            validate,
+            schedule,
+        )
+        assert alone.steps == [together.report["steps"][i]]
+        assert alone.best_steps == [together.report["best_steps"][i]]
+        np.testing.assert_allclose(alone.scores[0], together.report["dev_f1"][i], atol=1e-6)
+        counts = probes.count(alone.parameters, [i], "test")["all"]
+        np.testing.assert_array_equal(counts[:, 0], together.counts(i))
 
 
 def test_a_killed_run_gives_the_same_result_and_a_finished_one_is_not_repeated(
@@ -245,7 +258,7 @@ def test_a_killed_run_gives_the_same_result_and_a_finished_one_is_not_repeated(
         raise AssertionError("states read for a result that is in the store")
 
     again = edge.probe(
-        task, f"{states.folder.name} {states.layers}", fail, RECIPE, mode="layers", seed=0,
+        task, f"{states.folder.name} {states.layers}", fail, RECIPE, seed=0,
         cache=Store(tmp_path / "whole" / "store"),
     )  # fmt: skip
     assert again.folder == whole.folder
@@ -261,11 +274,8 @@ def test_seeds_encoders_and_recipes_are_kept_apart(tiny, make_records, make_stat
         run(task, states, tmp_path, recipe=short).folder,
         run(task, states, tmp_path, recipe=short, seed=1).folder,
         run(task, states, tmp_path, recipe=dataclasses.replace(short, max_steps=4)).folder,
-        run(task, states, tmp_path, recipe=short, mode="mix").folder,
     }
-    assert len(folders) == 4
-    with pytest.raises(ValueError, match="unknown mode 'top'; valid: layers, mix"):
-        run(task, states, tmp_path, mode="top")
+    assert len(folders) == 3
 
 
 def test_a_missing_split_is_named(tiny, make_records):
