@@ -858,7 +858,9 @@ def styled(frame: pd.DataFrame) -> Styler:
         return colour + (" white-space: nowrap;" if cell in map(marked, MARKS) else "")
 
     cells = {"vertical-align": "top", "text-align": "left"}
-    return frame.style.map(look).set_properties(**cells).hide(axis="index")
+    # The index is not shown, and Styler takes none with repeated entries.
+    shown = frame.reset_index(drop=True).style
+    return shown.map(look).set_properties(**cells).hide(axis="index")
 
 
 def detailed(judged: pd.DataFrame) -> Styler:
