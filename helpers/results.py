@@ -4,6 +4,7 @@ The columns are spelled as in the table of the paper's own numbers, so that the 
 """
 
 import dataclasses
+import functools
 import json
 import os
 import platform
@@ -65,7 +66,7 @@ def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
         return None
     entry = read_provenance(folder).get(analysis, {})
     now = json.loads(json.dumps(provenance(settings)))
-    if any(entry.get(key) != now[key] for key in ("commit", "settings", "packages")):
+    if any(entry.get(key) != now[key] for key in ("commit", "settings", "weights", "packages")):
         return None
     return read(path)
 
@@ -79,16 +80,40 @@ def add_entry(folder: Path, analysis: str, entry: dict) -> None:
 
 
 def provenance(settings: profiles.Profile) -> dict:
-    """What a number depends on beside the data: commit, settings, package versions, hardware."""
+    """What a number depends on beside the data: commit, settings, the encoder's fingerprint, versions,
+    hardware."""
     chosen = dataclasses.asdict(settings)
     chosen["paths"] = sorted(settings.paths)  # where they lie is the machine's business, not the result's
     return {
         "commit": commit(),
         "settings": chosen,
+        "weights": _fingerprint(settings.encoder),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "hardware": hardware(),
     }
+
+
+@functools.lru_cache(maxsize=4)
+def _fingerprint(encoder: str) -> str:
+    from helpers import encoders
+
+    return encoders.fingerprint(encoders.resolve(encoder))
+
+
+def encoder_of(source: dict) -> str:
+    """The encoder that recorded numbers are of, by their provenance, as a page should name it.
+
+    MiniBERT is trained further from time to time, so a name may have come to stand for other weights.
+    """
+    name = source["settings"]["encoder"]
+    stale = name.startswith("minibert") and source["weights"] != _fingerprint(name)
+    return f"{name} as it was before it was trained further" if stale else name
+
+
+def told(source: dict) -> str:
+    """A line under recorded numbers: their encoder, hardware and commit."""
+    return f"{encoder_of(source)}; {source['hardware']}; commit {source['commit'][:10]}"
 
 
 def banner(settings: profiles.Profile) -> str:
