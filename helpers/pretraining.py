@@ -40,7 +40,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SCHEMA = 1  # raise when the encoded corpus changes form
 _BLOCK = re.compile(r"(bert\.encoder\.layer\.)(\d+)(\..+)")
 JUDGED_LENGTH = 128  # wordpieces of a held-out input
-STACKED_WARMUP = 100  # steps of linear warm-up after blocks were repeated
+STACKED_WARMUP = 100  # steps of linear warm-up with an optimiser that starts afresh in mid-run
+CHECKPOINT = "checkpoint.pt"
 HELDOUT_EVERY = 200  # of a data set without held-out files, one document in so many is held out
 _TITLE = re.compile(r" ?= [^=].* = ?$")  # an article's title in WikiText
 
@@ -576,9 +577,9 @@ def pretrain(
         model.set_attn_implementation("eager")
     optimizer = _optimizer(model, recipe)
     # What is summed since the last line of the log is kept too, or that line would be wrong after a stop.
-    stacked_at = None  # the step at which blocks were last repeated
+    stacked_at = None  # the step at which the optimiser last started afresh
     step, tokens, seconds, pending = 0, 0, 0.0, {"steps": 0, "tokens": 0, "seconds": 0.0, "sums": {}}
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         _check_same_run(Recipe(**state["recipe"]), recipe, state["step"], checkpoint)
@@ -601,18 +602,8 @@ def pretrain(
             _log(folder, {"step": step, name: value})
 
     def save() -> None:
-        state = {
-            "recipe": dataclasses.asdict(recipe),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "stacked_at": stacked_at,
-            "step": step,
-            "tokens": tokens,
-            "seconds": seconds,
-            "pending": pending,
-        }
-        with store.atomic_write(checkpoint, "wb") as file:
-            torch.save(state, file)
+        counts = dict(step=step, tokens=tokens, seconds=seconds, pending=pending, stacked_at=stacked_at)
+        _save(checkpoint, recipe, model, optimizer, counts)
 
     def hold_out() -> None:
         if step not in evaluated:
@@ -639,7 +630,7 @@ def pretrain(
             hold_out()
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-            if stacked_at is not None:  # a fresh optimiser's first steps would undo what the blocks know
+            if stacked_at is not None:  # a fresh optimiser's first steps would undo what the model knows
                 group["lr"] *= min(1.0, (step - stacked_at + 1) / STACKED_WARMUP)
         n_tokens = int(batch["attention_mask"].sum())
         with precision.autocast(device, precision.fastest(device)):
@@ -692,6 +683,38 @@ def _device(name: str) -> torch.device:
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"unknown device {name!r}; valid: auto, cpu, cuda")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _save(path: Path, recipe: Recipe, model, optimizer: torch.optim.Optimizer, counts: dict) -> None:
+    state = {"recipe": dataclasses.asdict(recipe), "model": model.state_dict()}
+    state |= {"optimizer": optimizer.state_dict()} | counts
+    with store.atomic_write(path, "wb") as file:
+        torch.save(state, file)
+
+
+def restart(
+    folder: str | Path, recipe: Recipe, model, *, step: int, tokens: int, seconds: float, log: list[dict]
+) -> None:
+    """Write a checkpoint into ``folder`` from which :func:`pretrain` goes on with a model's weights.
+
+    ``step``, ``tokens`` and ``seconds`` are what the model has had, ``log`` rows as :func:`read_log` gives
+    them. The optimiser starts afresh and the rate warms up again. Raises FileExistsError if the folder has
+    a checkpoint, and ValueError if the recipe has the step in its warm-up, decay or long inputs.
+    """
+    folder = Path(folder)
+    checkpoint = folder / CHECKPOINT
+    if checkpoint.exists():
+        raise FileExistsError(f"{checkpoint}: there is a run already; go on with it, or take another folder")
+    if step > recipe.short_steps or recipe.rate(step) < recipe.learning_rate:
+        raise ValueError(
+            f"step {step:,} of {recipe.steps:,} is in the schedule's warm-up, decay or long inputs; "
+            f"ask for more tokens than {recipe.tokens:,}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with store.atomic_write(folder / "log.jsonl") as file:
+        file.writelines(json.dumps(row) + "\n" for row in [*log, {"step": step, "restart": True}])
+    counts = dict(step=step, tokens=tokens, seconds=seconds, stacked_at=step)
+    _save(checkpoint, recipe, model, _optimizer(model, recipe), counts)
 
 
 def _machine(device: torch.device) -> str:
@@ -754,12 +777,12 @@ def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
 
 
 def read_log(folder: str | Path) -> list[dict]:
-    """Rows of a run's ``log.jsonl``, each with ``step`` and of one of four kinds.
+    """Rows of a run's ``log.jsonl``, each with ``step`` and of one of five kinds.
 
     Training: ``tokens`` and ``seconds`` in all, means since the row before of ``mlm, nsp`` (nats) and
     ``mlm_accuracy, nsp_accuracy``, ``tokens_per_s``. Held out: ``tokens`` and ``heldout``, the same four
-    names. ``machine`` and ``recipe``: what the steps from here on ran on, and by. A last line cut short is
-    left out.
+    names. ``machine`` and ``recipe``: what the steps from here on ran on, and by. ``restart``: the optimiser
+    started afresh here. A last line cut short is left out.
     """
     path = Path(folder) / "log.jsonl"
     lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
@@ -829,8 +852,8 @@ def run(
     if isinstance(pieces, (int, float)):
         settings["vocabulary"], pieces = pieces, None
     base = Recipe()
-    if (out / "checkpoint.pt").exists():
-        state = torch.load(out / "checkpoint.pt", map_location="cpu", weights_only=True, mmap=True)
+    if (out / CHECKPOINT).exists():
+        state = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True, mmap=True)
         base = Recipe(**state["recipe"])
         del state
     recipe = replaced(base, settings)

@@ -22,6 +22,7 @@ from helpers import corpora, encoders, pretraining, results, store
 RECORDED = Path(__file__).resolve().parents[1] / "book" / "recorded" / "pretraining"
 SOURCES = "SOURCES.csv"  # beside a corpus's files: name, source, licence, genre, documents, words
 CURVE_POINTS = 150
+LOSSES = ("mlm", "nsp", "mlm_accuracy", "nsp_accuracy")
 CHECK_BATCHES = 64  # for the figures on the card; training itself looks at 16
 
 
@@ -49,9 +50,9 @@ def ship(
     corpus's vocabulary is not the run's.
     """
     run_folder, corpus = Path(run_folder), Path(corpus)
-    if not (run_folder / "checkpoint.pt").exists():
+    if not (run_folder / pretraining.CHECKPOINT).exists():
         raise FileNotFoundError(f"{run_folder}: no checkpoint.pt; train with python -m helpers pretrain")
-    state = torch.load(run_folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    state = torch.load(run_folder / pretraining.CHECKPOINT, map_location="cpu", weights_only=True)
     recipe = pretraining.Recipe(**state["recipe"])
     files = [p for p in pretraining.text_files(corpus) if p not in pretraining.text_files(corpus, heldout)]
     name = f"minibert-seed{recipe.seed}"
@@ -77,6 +78,7 @@ def ship(
         "commit": results.commit(),
         "recipe": state["recipe"],
         "stages": _stages(log, recipe),
+        "restarts": [row["step"] for row in log if row.get("restart")],
         "steps": state["step"],
         "tokens": state["tokens"],
         "passes": state["tokens"] / len(train.tokens),
@@ -102,13 +104,64 @@ def ship(
     return folder
 
 
+def reopen(
+    name: str,
+    run_folder: str | Path,
+    settings: dict,
+    *,
+    assets: Path = encoders.ASSETS,
+    recorded: Path = RECORDED,
+) -> None:
+    """Make a run folder in which :func:`pretraining.run` goes on training a shipped model.
+
+    The recipe is that of its last stage with ``settings`` replaced, more ``tokens`` at least. Steps,
+    wordpieces, hours and log are carried on; the optimiser, which is not shipped, starts afresh
+    (:func:`pretraining.restart`, for the errors raised too). Raises ValueError for an unknown model.
+    """
+    from transformers import BertForPreTraining, BertTokenizerFast
+
+    seed, folder, facts = name.removeprefix("minibert-"), Path(assets) / name, runs(recorded)
+    if seed not in facts or not folder.is_dir():
+        known = ", ".join(f"minibert-{s}" for s in facts)
+        raise ValueError(f"unknown model {name!r}; shipped: {known}")
+    run = facts[seed]
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    recipe = pretraining.replaced(pretraining.Recipe(**run["recipe"]), settings)
+    recipe = replace(recipe, vocabulary=len(tokenizer))  # of fewer pieces than asked for on a small corpus
+    model = pretraining.new_model(recipe, tokenizer)
+    with encoders.quiet():
+        trained = BertForPreTraining.from_pretrained(folder, dtype=torch.float32)
+    model.load_state_dict(trained.state_dict())
+    log = _log_of(run, pd.read_csv(Path(recorded) / f"{seed}.csv"))
+    counts = dict(step=run["steps"], tokens=run["tokens"], seconds=3600 * run["hours"])
+    pretraining.restart(run_folder, recipe, model, **counts, log=log)
+    tokenizer.save_pretrained(Path(run_folder) / "tokenizer")
+
+
+def _log_of(run: dict, curve: pd.DataFrame) -> list[dict]:
+    """The log of a recorded run as :func:`pretraining.read_log` would give it, as thin as its curve."""
+    rows: list[dict] = [{"step": 0, "machine": machine} for machine in run["hardware"]]
+    for stage in run["stages"]:
+        changed = {key: value for key, value in stage.items() if key != "step"}
+        rows.append({"step": stage["step"], "recipe": run["recipe"] | changed})
+    rows += [{"step": step, "restart": True} for step in run.get("restarts", ())]
+    for row in curve.to_dict("records"):
+        place = {key: row[key] for key in ("step", "tokens")}
+        losses = {key: row[key] for key in LOSSES}
+        if row["held_out"]:
+            rows.append(place | {"heldout": losses})
+        else:
+            rows.append(place | losses | {key: row[key] for key in ("seconds", "tokens_per_s")})
+    return sorted(rows, key=lambda row: row["step"])
+
+
 def curve(log: list[dict], seed: int) -> pd.DataFrame:
     """A run's curve, thinned: ``seed, step, tokens, seconds, held_out, mlm, nsp``, accuracies, speed.
 
     Losses in nats. Rows with ``held_out`` are all kept; of the others, neighbours are averaged until at
     most 150 are left.
     """
-    names = ["mlm", "nsp", "mlm_accuracy", "nsp_accuracy"]
+    names = list(LOSSES)
     seen = pd.DataFrame([row for row in log if "mlm" in row])
     held = pd.DataFrame([row | row["heldout"] for row in log if "heldout" in row])
     parts = []
@@ -255,6 +308,11 @@ def card(name: str, facts: dict) -> str:
         if early
         else ""
     )
+    again = (
+        f" The optimiser started afresh at step {', '.join(f'{s:,}' for s in facts['restarts'])}."
+        if facts.get("restarts")
+        else ""
+    )
     wide = all("fp32" in machine for machine in facts["hardware"])
     products = "float32 throughout" if wide else "bfloat16 autocast"
     unfinished = (
@@ -290,7 +348,7 @@ A small BERT pre-trained from scratch for this book: {recipe["layers"]} layers, 
 
 {products}; weights stored as float16. Dropout was off; the configuration switches it on (0.1) for
 fine-tuning. Before training, positions were sinusoids (Vaswani et al., 2017) and keys equal to queries
-(Trockman and Kolter, 2023).{grown}{unfinished}
+(Trockman and Kolter, 2023).{grown}{again}{unfinished}
 
 ## How good it is
 

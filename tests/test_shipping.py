@@ -173,3 +173,44 @@ def test_curves_are_thinned_by_averaging():
     frame = shipping.curve(log, seed=0)
     assert len(frame) == 150 and frame["step"].tolist() == list(range(2, 301, 2))
     pd.testing.assert_series_equal(frame["mlm"], frame["step"] - 0.5, check_names=False)
+
+
+def test_a_shipped_model_is_trained_on(shipped, tmp_path):
+    root, folder = shipped
+    places = dict(assets=root / "assets", recorded=root / "recorded")
+    with pytest.raises(ValueError, match="unknown model 'minibert-seed8'; shipped: minibert-seed7"):
+        shipping.reopen("minibert-seed8", tmp_path / "run", {}, **places)
+    with pytest.raises(ValueError, match="step 200 of 210 .* ask for more tokens than 53,760"):
+        shipping.reopen("minibert-seed7", tmp_path / "run", {"tokens": 256 * 210}, **places)
+    more = {"tokens": 256 * 400, "decay": 0.2}
+    shipping.reopen("minibert-seed7", tmp_path / "run", more, **places)
+    with pytest.raises(FileExistsError, match="there is a run already"):
+        shipping.reopen("minibert-seed7", tmp_path / "run", more, **places)
+    options = dict(device="cpu", cache=store.Store(root / "store"), report=lambda line: None)
+    pretraining.run(
+        root / "corpus", tmp_path / "run", {"vocabulary": str(tmp_path / "run" / "tokenizer")}, **options
+    )
+    log = pretraining.read_log(tmp_path / "run")
+    held = {row["step"]: row["heldout"]["mlm"] for row in log if "heldout" in row}
+    assert held[400] < held[200] < held[0]
+    before = [row for row in pretraining.read_log(root / "run") if "heldout" in row]
+    assert {row["step"] for row in before} <= set(held)
+    # Its first steps do not undo what it knows, and it begins where the shipped weights are.
+    first = next(row for row in log if row.get("mlm") and row["step"] > 200)
+    last = [row for row in pretraining.read_log(root / "run") if "mlm" in row][-1]
+    assert first["mlm"] < last["mlm"] + 0.1 and first["seconds"] > last["seconds"]
+    assert first["tokens"] > last["tokens"]
+    again = shipping.ship(
+        tmp_path / "run", root / "corpus", assets=tmp_path / "assets", recorded=tmp_path / "recorded",
+        cache=options["cache"], report=options["report"],
+    )  # fmt: skip
+    facts = shipping.runs(tmp_path / "recorded")["seed7"]
+    assert facts["restarts"] == [200] and facts["steps"] == 400
+    assert "The optimiser started afresh at step 200." in (again / "README.md").read_text()
+    # And once more, from the record of a run that was itself continued.
+    shipping.reopen(
+        "minibert-seed7", tmp_path / "third", {"tokens": 256 * 900, "decay": 0.2},
+        assets=tmp_path / "assets", recorded=tmp_path / "recorded",
+    )  # fmt: skip
+    kept = pretraining.read_log(tmp_path / "third")
+    assert [row["step"] for row in kept if row.get("restart")] == [200, 400]
