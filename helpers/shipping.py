@@ -202,6 +202,7 @@ def summary(facts: dict[str, dict]) -> pd.DataFrame:
             "steps": f"{run['steps']:,}",
             "blocks": _course(run, "layers"),
             "input length": _course(run, "short_length"),
+            "optimiser afresh at step": ", ".join(f"{step:,}" for step in run.get("restarts", ())) or "none",
             "hours": f"{run['hours']:.1f}",
             "hardware": "; ".join(run["hardware"]),
             "held-out loss (nats)": f"{held['mlm']:.3f}",
