@@ -314,8 +314,9 @@ def card(name: str, facts: dict) -> str:
         if facts.get("restarts")
         else ""
     )
-    wide = all("fp32" in machine for machine in facts["hardware"])
-    products = "float32 throughout" if wide else "bfloat16 autocast"
+    single = ["fp32" in machine for machine in facts["hardware"]]
+    mixed = "bfloat16 autocast" + ", float32 on the machine marked fp32" * any(single)
+    products = "float32 throughout" if all(single) else mixed
     unfinished = (
         "" if facts["finished"] else " The schedule was not run to its end, so the rate never decayed."
     )
