@@ -175,8 +175,8 @@ def load(
 
     ``random_init`` draws fresh weights from that seed instead of the trained ones: the paper's Random
     baseline. ``precision`` of matrix products is ``bf16`` (autocast) or ``fp32``; None: the
-    faster one of this machine. Raises ValueError for an unknown name,
-    a model without a fast tokenizer (words cannot be aligned) or an unknown precision.
+    faster one of this machine. Raises ValueError for an unknown name, a model without a fast tokenizer (words
+    cannot be aligned) or an unknown precision.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 

@@ -81,3 +81,13 @@ def test_the_papers_numbers_are_complete_and_join_ours():
     assert text.to_dict() == {"NLI": 0.833, "QA": 0.892, "Dep": 0.963}
     with pytest.raises(ValueError, match="the paper has no analysis 'cka'; it has edge_probing"):
         results.paper("cka")
+
+
+def test_numbers_of_a_minibert_that_was_trained_further_since_are_told_apart():
+    source = results.provenance(profiles.settings("quick"))
+    assert results.encoder_of(source) == "minibert"
+    assert (
+        results.encoder_of(source | {"weights": "0" * 64})
+        == "minibert as it was before it was trained further"
+    )
+    assert results.told(source).startswith(f"minibert; {results.hardware()}; commit ")
