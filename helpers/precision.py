@@ -23,6 +23,7 @@ def fastest(device: torch.device | str) -> str:
     return "bf16" if able.get("amx_bf16") or (amd and able.get("avx512_bf16")) else "fp32"
 
 
-def autocast(device: torch.device | str, precision: str) -> torch.autocast:
-    """Context in which products are of a precision."""
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
+def autocast(device: torch.device | str, precision: str | None = None) -> torch.autocast:
+    """Context in which products are of a precision; None: the faster one."""
+    half = (precision or fastest(device)) == "bf16"
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=half)

@@ -87,6 +87,10 @@ class Recipe:
         down = (self.steps - step) / max(1.0, self.decay * self.steps)
         return self.learning_rate * min(1.0, up, down)
 
+    def steady(self, step: int) -> bool:
+        """Whether a step is outside warm-up, decay and long inputs, so that the schedule may change there."""
+        return step <= self.short_steps and self.rate(step) == self.learning_rate
+
 
 def demonstration(steps: int, seed: int = 0) -> Recipe:
     """A recipe to watch: a model of two blocks on 1,024 wordpieces a step, some minutes for 1,000 steps."""
@@ -506,7 +510,7 @@ def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 16)
     """Held-out means of :func:`losses` over the first batches of a held-out corpus."""
     model.eval()
     sums: dict[str, float] = {}
-    with torch.inference_mode(), precision.autocast(device, precision.fastest(device)):
+    with torch.inference_mode(), precision.autocast(device):
         for step in range(n_batches):
             for name, value in losses(model, _to(batches[step], device)).items():
                 sums[name] = sums.get(name, 0.0) + float(value) / n_batches
@@ -633,7 +637,7 @@ def pretrain(
             if stacked_at is not None:  # a fresh optimiser's first steps would undo what the model knows
                 group["lr"] *= min(1.0, (step - stacked_at + 1) / STACKED_WARMUP)
         n_tokens = int(batch["attention_mask"].sum())
-        with precision.autocast(device, precision.fastest(device)):
+        with precision.autocast(device):
             parts = objective(model, _to(batch, device))
             loss = parts["mlm"] + parts["nsp"]
         loss.backward()
@@ -705,7 +709,7 @@ def restart(
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         raise FileExistsError(f"{checkpoint}: there is a run already; go on with it, or take another folder")
-    if step > recipe.short_steps or recipe.rate(step) < recipe.learning_rate:
+    if not recipe.steady(step):
         raise ValueError(
             f"step {step:,} of {recipe.steps:,} is in the schedule's warm-up, decay or long inputs; "
             f"ask for more tokens than {recipe.tokens:,}"
@@ -768,8 +772,7 @@ def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
     changed = [f.name for f in dataclasses.fields(old) if getattr(old, f.name) != getattr(new, f.name)]
     if bound := [name for name in changed if name not in free]:
         raise ValueError(f"{path}: was trained with other settings ({', '.join(bound)})")
-    constant = new.rate(step) == new.learning_rate and old.rate(step) == old.learning_rate
-    if changed and (step > min(old.short_steps, new.short_steps) or not constant):
+    if changed and not (old.steady(step) and new.steady(step)):
         raise ValueError(
             f"{path}: at step {step} the schedule is or would be in its warm-up, decay or long inputs; "
             f"{', '.join(changed)} can be changed between these alone"

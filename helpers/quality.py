@@ -191,7 +191,7 @@ class Masked:
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.inference_mode():
-            with precision.autocast(self.device, precision.fastest(self.device)):
+            with precision.autocast(self.device):
                 states = self.model.bert(
                     input_ids=batch["input_ids"],
                     token_type_ids=batch["token_type_ids"],
