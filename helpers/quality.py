@@ -1,6 +1,6 @@
 """How good a pre-trained BERT is, beside simple baselines.
 
-Masked language modelling on held-out text by genre, cloze on common words, minimal pairs of agreement and
+Masked language modelling on held-out text by genre and by place in a long input, cloze on common words, minimal pairs of agreement and
 reflexives scored by pseudo-log-likelihood (Salazar et al. 2020), and two probes per layer on a treebank:
 parts of speech by a linear classifier, and syntactic distance (Hewitt and Manning 2019) in a compact
 version. Baselines: a random encoder of the same shape, and a unigram model, a lexicon or a chain of
@@ -23,7 +23,7 @@ from helpers import corpora, encoders, precision, pretraining, results, shipping
 from helpers.corpora.records import Sentence
 
 ANALYSIS = "pretraining"
-LENGTH = 128
+LENGTH, LONG = 128, 512  # wordpieces of an input; long ones show whether all positions are learnt
 COMMON = {"words 1-100": (0, 100), "words 101-1000": (100, 1000)}  # by rank in the training text
 N_RESAMPLES = 500
 
@@ -59,10 +59,12 @@ def evaluate(
     ``corpus`` is the folder that it was pre-trained on, with files matching ``heldout`` held out and, for
     the genres, its SOURCES.csv, whose order the held-out documents keep. ``treebank`` is a folder with
     UD EWT; without it EWT is downloaded. Columns are those of :data:`helpers.results.COLUMNS`: ``model``
-    is Base (the encoder) or a baseline (Random, Unigram, Lexicon, Chain); ``inputs`` the genre, class of
-    words, kind of minimal pair or treebank; ``ci_low`` and ``ci_high`` a 95 % interval by bootstrap over
+    is Base (the encoder) or a baseline (Random, Unigram, Lexicon, Chain); ``inputs`` the genre, part of an
+    input of 512 pieces, class of words, kind of minimal pair or treebank; ``ci_low`` and ``ci_high`` a 95 % interval by bootstrap over
     windows, pairs or sentences; ``n`` the number of wordpieces, words, pairs, or arcs.
     """
+    from transformers import AutoConfig
+
     began = time.time()
     cache = cache or store.Store()
     folder, corpus = encoders.resolve(name), Path(corpus)
@@ -85,6 +87,9 @@ def evaluate(
         genre: masked_batches(test, tokenizer, genres == genre, sizes.windows, sizes.seed)
         for genre in dict.fromkeys(genres.tolist())
     }
+    long = masked_batches(test, tokenizer, np.full(len(genres), True), sizes.windows, sizes.seed, LONG)
+    if AutoConfig.from_pretrained(folder).max_position_embeddings < LONG:
+        long = []
     gaps = {
         label: cloze_batches(test, tokenizer, counts, ranks, sizes.cloze, sizes.seed)
         for label, ranks in COMMON.items()
@@ -100,6 +105,12 @@ def evaluate(
             nll, right, group = _collect(scorer, batches)
             add("mlm_loss", model_name, genre, nll, group)
             add("mlm_accuracy", model_name, genre, right == 0, group)
+        if long:  # not where all documents are shorter
+            nll, _, group = _collect(scorer, long)
+            place = np.concatenate([batch["masked"] % LONG for batch in long])
+            for begin in range(0, LONG, LENGTH):
+                here = (begin <= place) & (place < begin + LENGTH)
+                add("long_mlm_loss", model_name, f"pieces {begin + 1}-{begin + LENGTH}", nll[here], group[here])
         for label, batches in gaps.items():
             _, rank, group = _collect(scorer, batches)
             add("cloze_top1", model_name, label, rank == 0, group)
@@ -288,13 +299,13 @@ def _stretches(corpus: pretraining.EncodedCorpus, wanted: np.ndarray, length: in
 
 
 def masked_batches(
-    corpus: pretraining.EncodedCorpus, tokenizer, wanted: np.ndarray, n: int, seed: int
+    corpus: pretraining.EncodedCorpus, tokenizer, wanted: np.ndarray, n: int, seed: int, length: int = LENGTH
 ) -> list[dict]:
-    """``n`` held-out stretches of the wanted documents, paired and masked as in training."""
+    """``n`` held-out stretches of the wanted documents, each an input of ``length``, masked as in training."""
     rng = np.random.default_rng([seed, 2])
-    windows = _stretches(corpus, wanted, LENGTH - 3, rng)[:n]
+    windows = _stretches(corpus, wanted, length - 3, rng)[:n]
     source = pretraining.Batches(corpus, tokenizer, pretraining.Recipe())
-    return [source.assemble(rng, windows[i : i + 16], LENGTH) for i in range(0, len(windows), 16)]
+    return [source.assemble(rng, windows[i : i + 16], length) for i in range(0, len(windows), 16)]
 
 
 def cloze_batches(

@@ -77,7 +77,7 @@ def ship(
     facts = {
         "commit": results.commit(),
         "recipe": state["recipe"],
-        "stages": _stages(log, recipe),
+        "stages": _stages(log, recipe, state["step"]),
         "restarts": [row["step"] for row in log if row.get("restart")],
         "steps": state["step"],
         "tokens": state["tokens"],
@@ -142,7 +142,8 @@ def _log_of(run: dict, curve: pd.DataFrame) -> list[dict]:
     """The log of a recorded run as :func:`pretraining.read_log` would give it, as thin as its curve."""
     rows: list[dict] = [{"step": 0, "machine": machine} for machine in run["hardware"]]
     for stage in run["stages"]:
-        changed = {key: value for key, value in stage.items() if key != "step"}
+        changed = {"layers": stage["layers"], "learning_rate": stage["learning_rate"]}
+        changed |= {"short_length": stage["length"], "long_share": 0.0}
         rows.append({"step": stage["step"], "recipe": run["recipe"] | changed})
     rows += [{"step": step, "restart": True} for step in run.get("restarts", ())]
     for row in curve.to_dict("records"):
@@ -201,7 +202,7 @@ def summary(facts: dict[str, dict]) -> pd.DataFrame:
             "passes over the corpus": f"{run['passes']:.2f}",
             "steps": f"{run['steps']:,}",
             "blocks": _course(run, "layers"),
-            "input length": _course(run, "short_length"),
+            "input length": _course(run, "length"),
             "optimiser afresh at step": ", ".join(f"{step:,}" for step in run.get("restarts", ())) or "none",
             "hours": f"{run['hours']:.1f}",
             "hardware": "; ".join(run["hardware"]),
@@ -218,15 +219,19 @@ def _course(run: dict, name: str) -> str:
     return ", then ".join(value for value, _ in values)
 
 
-def _stages(log: list[dict], last: pretraining.Recipe) -> list[dict]:
-    """Where the recipe changed: step, and layers, input length and learning rate from there on."""
+def _stages(log: list[dict], last: pretraining.Recipe, end: int) -> list[dict]:
+    """Where the recipe changed: step, and layers, input length and learning rate from there on to ``end``."""
     # Of several recipes at one step all but the last were tried and given up.
     recipes = {row["step"]: row["recipe"] for row in log if "recipe" in row} or {0: vars(last)}
     stages: list[dict] = []
-    for step, recipe in recipes.items():
-        now = {name: recipe[name] for name in ("layers", "short_length", "learning_rate")}
-        if not stages or now != {k: stages[-1][k] for k in now}:
-            stages.append({"step": step if stages else 0} | now)
+    for (begin, recipe), until in zip(recipes.items(), [*list(recipes)[1:], end], strict=True):
+        long_from = max(begin, pretraining.Recipe(**recipe).short_steps)
+        spans = (begin, min(long_from, until), "short_length"), (long_from, until, "positions")
+        for step, stop, length in spans:
+            now = {"layers": recipe["layers"], "length": recipe[length]}
+            now["learning_rate"] = recipe["learning_rate"]
+            if step < stop and (not stages or now != {name: stages[-1][name] for name in now}):
+                stages.append({"step": step if stages else 0} | now)
     return stages
 
 
@@ -291,7 +296,7 @@ def card(name: str, facts: dict) -> str:
     )
     stages = facts["stages"]
     plan = "; ".join(
-        f"{s['layers']} blocks, {s['short_length']} pieces, {s['learning_rate']:g}"
+        f"{s['layers']} blocks, {s['length']} pieces, {s['learning_rate']:g}"
         + f" (from step {s['step']:,})" * (s["step"] > 0)
         for s in stages
     )
@@ -342,7 +347,6 @@ A small BERT pre-trained from scratch for this book: {recipe["layers"]} layers, 
 | Wordpieces seen | {facts["tokens"]:,} ({facts["passes"]:.2f} passes) |
 | Steps | {facts["steps"]:,} of {recipe["batch_tokens"]:,} wordpieces |
 | Depth, input length and peak learning rate | {plan} |
-| Input length at the end | {recipe["positions"]}, in the last {recipe["long_share"]:.1%} of the steps |
 | Optimiser | AdamW, weight decay {recipe["weight_decay"]:g}, gradients clipped to {recipe["clip"]:g} |
 | Seed | {recipe["seed"]} |
 | Hardware | {"; ".join(facts["hardware"])} |

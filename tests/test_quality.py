@@ -291,7 +291,7 @@ def test_evaluate_and_record(real_data, tmp_path, tokenizer):
     for name, n in (("train.txt", 8), ("heldout.txt", 3)):
         texts = ["\n".join(" ".join(rng.choices(words, k=20)) + "." for _ in range(60)) for _ in range(n)]
         (tmp_path / name).write_text("\n\n".join(texts))
-    recipe = pretraining.Recipe(layers=2, hidden=16, heads=2, intermediate=16, positions=128)
+    recipe = pretraining.Recipe(layers=2, hidden=16, heads=2, intermediate=16)
     pretraining.save_model(pretraining.new_model(recipe, tokenizer), tokenizer, tmp_path / "bert-seed3")
     options = dict(
         treebank=treebank,
@@ -304,9 +304,12 @@ def test_evaluate_and_record(real_data, tmp_path, tokenizer):
     frame = quality.record(tmp_path / "bert-seed3", tmp_path, **options)
     assert frame.columns.tolist() == results.COLUMNS and set(frame["seed"]) == {3}
     again = results.read(tmp_path / "recorded" / "quality.csv")
-    assert len(again) == len(frame) == 3 * (2 + 2 + 5) + 2 + 2 * 3 * 2
+    assert len(again) == len(frame) == 3 * (2 + 4 + 2 + 5) + 2 + 2 * 3 * 2
     counts = frame.groupby("model").size().to_dict()
-    assert counts == {"Base": 15, "Random": 15, "Unigram": 9, "Lexicon": 1, "Chain": 1}
+    assert counts == {"Base": 19, "Random": 19, "Unigram": 13, "Lexicon": 1, "Chain": 1}
+    long = frame[(frame["metric"] == "long_mlm_loss") & (frame["model"] == "Base")]
+    assert long["inputs"].iloc[[0, -1]].tolist() == ["pieces 1-128", "pieces 385-512"]
+    assert long["n"].sum() == 4 * round(0.15 * 509) and long["n"].min() > 50  # every mask in one of the four
     assert (frame["ci_low"] <= frame["value"]).all() and (frame["value"] <= frame["ci_high"]).all()
     loss = frame[(frame["metric"] == "mlm_loss") & (frame["model"] == "Random")]["value"].item()
     assert abs(loss - np.log(len(tokenizer))) < 0.3

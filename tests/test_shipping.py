@@ -148,7 +148,7 @@ def test_card_states_the_recorded_figures(shipped):
     assert facts["tokens"] > 0 and f"{facts['tokens']:,}" in card
     assert f"{facts['heldout']['mlm']:.3f} nats" in card
     assert "An early checkpoint" in card and "not run to its end" not in card
-    assert "| 2 blocks, 128 pieces, 0.0005 |" in card
+    assert "| 2 blocks, 128 pieces, 0.0005; 2 blocks, 512 pieces, 0.0005 (from step 180) |" in card
     assert "| fiction | 720 | 66.7% |" in card and "| CC BY-SA 4.0 | 360 | 33.3% |" in card
     assert facts["finished"] and facts["hardware"] and facts["steps"] == 200
 
@@ -214,3 +214,9 @@ def test_a_shipped_model_is_trained_on(shipped, tmp_path):
     )  # fmt: skip
     kept = pretraining.read_log(tmp_path / "third")
     assert [row["step"] for row in kept if row.get("restart")] == [200, 400]
+    # Short inputs, then long ones, twice: both turns are told, by the card and by what the next run is told.
+    turns = [(0, 128), (180, 512), (200, 128), (360, 512)]
+    assert [(stage["step"], stage["length"]) for stage in facts["stages"]] == turns
+    assert shipping.summary({"seed7": facts}).loc["input length", "seed7"] == "128, then 512, then 128, then 512"
+    last = pretraining.Recipe(**facts["recipe"])
+    assert shipping._stages(kept, last, 400) == facts["stages"]
