@@ -1,10 +1,10 @@
 """How good a pre-trained BERT is, beside simple baselines.
 
-Masked language modelling on held-out text by genre and by place in a long input, cloze on common words, minimal pairs of agreement and
-reflexives scored by pseudo-log-likelihood (Salazar et al. 2020), and two probes per layer on a treebank:
-parts of speech by a linear classifier, and syntactic distance (Hewitt and Manning 2019) in a compact
-version. Baselines: a random encoder of the same shape, and a unigram model, a lexicon or a chain of
-neighbours, whichever the task can be solved with to some extent.
+Masked language modelling on held-out text by genre and by place in a long input, cloze on common words,
+minimal pairs of agreement and reflexives scored by pseudo-log-likelihood (Salazar et al. 2020), and two
+probes per layer on a treebank: parts of speech by a linear classifier, and syntactic distance (Hewitt and
+Manning 2019) in a compact version. Baselines: a random encoder of the same shape, and a unigram model, a
+lexicon or a chain of neighbours, whichever the task can be solved with to some extent.
 """
 
 import time
@@ -60,8 +60,9 @@ def evaluate(
     the genres, its SOURCES.csv, whose order the held-out documents keep. ``treebank`` is a folder with
     UD EWT; without it EWT is downloaded. Columns are those of :data:`helpers.results.COLUMNS`: ``model``
     is Base (the encoder) or a baseline (Random, Unigram, Lexicon, Chain); ``inputs`` the genre, part of an
-    input of 512 pieces, class of words, kind of minimal pair or treebank; ``ci_low`` and ``ci_high`` a 95 % interval by bootstrap over
-    windows, pairs or sentences; ``n`` the number of wordpieces, words, pairs, or arcs.
+    input of 512 pieces, class of words, kind of minimal pair or treebank; ``ci_low`` and ``ci_high`` a 95 %
+    interval by bootstrap over windows, pairs or sentences; ``n`` the number of wordpieces, words, pairs, or
+    arcs.
     """
     from transformers import AutoConfig
 
@@ -110,7 +111,8 @@ def evaluate(
             place = np.concatenate([batch["masked"] % LONG for batch in long])
             for begin in range(0, LONG, LENGTH):
                 here = (begin <= place) & (place < begin + LENGTH)
-                add("long_mlm_loss", model_name, f"pieces {begin + 1}-{begin + LENGTH}", nll[here], group[here])
+                part = f"pieces {begin + 1}-{begin + LENGTH}"
+                add("long_mlm_loss", model_name, part, nll[here], group[here])
         for label, batches in gaps.items():
             _, rank, group = _collect(scorer, batches)
             add("cloze_top1", model_name, label, rank == 0, group)
@@ -301,7 +303,7 @@ def _stretches(corpus: pretraining.EncodedCorpus, wanted: np.ndarray, length: in
 def masked_batches(
     corpus: pretraining.EncodedCorpus, tokenizer, wanted: np.ndarray, n: int, seed: int, length: int = LENGTH
 ) -> list[dict]:
-    """``n`` held-out stretches of the wanted documents, each an input of ``length``, masked as in training."""
+    """``n`` held-out stretches of the wanted documents, inputs of ``length``, masked as in training."""
     rng = np.random.default_rng([seed, 2])
     windows = _stretches(corpus, wanted, length - 3, rng)[:n]
     source = pretraining.Batches(corpus, tokenizer, pretraining.Recipe())

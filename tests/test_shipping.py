@@ -217,6 +217,7 @@ def test_a_shipped_model_is_trained_on(shipped, tmp_path):
     # Short inputs, then long ones, twice: both turns are told, by the card and by what the next run is told.
     turns = [(0, 128), (180, 512), (200, 128), (360, 512)]
     assert [(stage["step"], stage["length"]) for stage in facts["stages"]] == turns
-    assert shipping.summary({"seed7": facts}).loc["input length", "seed7"] == "128, then 512, then 128, then 512"
+    told = shipping.summary({"seed7": facts}).loc["input length", "seed7"]
+    assert told == "128, then 512, then 128, then 512"
     last = pretraining.Recipe(**facts["recipe"])
     assert shipping._stages(kept, last, 400) == facts["stages"]
