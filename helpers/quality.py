@@ -88,9 +88,9 @@ def evaluate(
         genre: masked_batches(test, tokenizer, genres == genre, sizes.windows, sizes.seed)
         for genre in dict.fromkeys(genres.tolist())
     }
-    long = masked_batches(test, tokenizer, np.full(len(genres), True), sizes.windows, sizes.seed, LONG)
-    if AutoConfig.from_pretrained(folder).max_position_embeddings < LONG:
-        long = []
+    long: list[dict] = []
+    if AutoConfig.from_pretrained(folder).max_position_embeddings >= LONG:
+        long = masked_batches(test, tokenizer, np.full(len(genres), True), sizes.windows, sizes.seed, LONG)
     gaps = {
         label: cloze_batches(test, tokenizer, counts, ranks, sizes.cloze, sizes.seed)
         for label, ranks in COMMON.items()
@@ -106,7 +106,7 @@ def evaluate(
             nll, right, group = _collect(scorer, batches)
             add("mlm_loss", model_name, genre, nll, group)
             add("mlm_accuracy", model_name, genre, right == 0, group)
-        if long:  # not where all documents are shorter
+        if long:  # not where all documents, or the encoder's inputs, are shorter
             nll, _, group = _collect(scorer, long)
             place = np.concatenate([batch["masked"] % LONG for batch in long])
             for begin in range(0, LONG, LENGTH):

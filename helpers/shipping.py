@@ -225,12 +225,11 @@ def _stages(log: list[dict], last: pretraining.Recipe, end: int) -> list[dict]:
     recipes = {row["step"]: row["recipe"] for row in log if "recipe" in row} or {0: vars(last)}
     stages: list[dict] = []
     for (begin, recipe), until in zip(recipes.items(), [*list(recipes)[1:], end], strict=True):
-        long_from = max(begin, pretraining.Recipe(**recipe).short_steps)
-        spans = (begin, min(long_from, until), "short_length"), (long_from, until, "positions")
-        for step, stop, length in spans:
-            now = {"layers": recipe["layers"], "length": recipe[length]}
-            now["learning_rate"] = recipe["learning_rate"]
-            if step < stop and (not stages or now != {name: stages[-1][name] for name in now}):
+        made = pretraining.Recipe(**recipe)
+        for step in sorted({begin, max(begin, made.short_steps)}):
+            now = {"layers": made.layers, "length": made.batch_shape(step)[1]}
+            now["learning_rate"] = made.learning_rate
+            if step < until and (not stages or now != {name: stages[-1][name] for name in now}):
                 stages.append({"step": step if stages else 0} | now)
     return stages
 
