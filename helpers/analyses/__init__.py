@@ -27,6 +27,7 @@ from helpers.analyses.finetuning import (
     task_records,
 )
 from helpers.analyses.out_of_domain import out_of_domain_rsa
+from helpers.analyses.pairs import pair_probe
 from helpers.analyses.rsa import (
     VARIANTS,
     compare_layers,
@@ -42,15 +43,16 @@ from helpers.profiles import Profile
 __all__ = [
     "ANALYSES", "AnalysesFailed", "compare_layers", "control_tasks", "corpus_baselines", "edge_probing",
     "fine_tuned", "fine_tuning", "from_above", "headline", "knees", "out_of_domain_rsa", "over_seeds",
-    "partial_freezing", "predicted_trees", "probing_tasks", "reinitialisation", "rsa_between_layers",
-    "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables", "task_records",
-    "truncation", "VARIANTS",
+    "pair_probe", "partial_freezing", "predicted_trees", "probing_tasks", "reinitialisation",
+    "rsa_between_layers", "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables",
+    "task_records", "truncation", "VARIANTS",
 ]  # fmt: skip
 
 # By the name of the table that each one writes.
 ANALYSES: dict[str, Callable] = {
     "finetuning": fine_tuning,
     "corpus_baselines": corpus_baselines,
+    "pair_probe": pair_probe,
     "rsa": rsa_to_base,
     "rsa_by_rate": rsa_by_rate,
     "out_of_domain": out_of_domain_rsa,

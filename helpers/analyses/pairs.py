@@ -1,0 +1,92 @@
+"""What a linear classifier reads of a pair's label, layer by layer, with the encoder left as it is.
+
+A fine-tuned NLI model that fails may lack what the task needs, or a way from there to the one vector that
+its head reads. A linear probe of each layer (Alain and Bengio 2017) on that vector's place, [CLS], and on the
+mean of the whole input tells the two apart.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from helpers import encoders, precision, results
+from helpers.analyses.finetuning import fine_tuned, headline, say_nothing, task_records
+from helpers.analyses.models import probing_seeds
+from helpers.analyses.rsa import RANDOM_SEED
+from helpers.corpora.records import Pair
+from helpers.encoders import Encoder
+from helpers.finetuning import data, prediction
+from helpers.profiles import Profile, TuningRecipe
+
+STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
+VIEWS = ("cls", "mean")
+
+
+def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+    """Accuracy of logistic regressions of NLI's labels on frozen states (analysis ``pair_probe``).
+
+    ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece, or
+    ``mean``, that of all; both standardised. They are trained on the records that the NLI model is tuned on
+    and judged on those that it is judged on, as :func:`headline` does. Models: Base, Random, and the NLI
+    model of the first seed that is probed.
+    """
+    began, rows = time.time(), []
+    task = settings.task("NLI")
+    train, judged = (task_records(settings, "NLI", part) for part in ("train", "eval"))
+    labels, gold = (np.array([pair.label for pair in part]) for part in (train, judged))
+    first = probing_seeds(settings)[0]
+    models = (
+        ("Base", None, encoders.load(settings.encoder)),
+        ("Random", RANDOM_SEED, encoders.load(settings.encoder, random_init=RANDOM_SEED)),
+        ("NLI", first, encoders.load(fine_tuned(settings, "NLI", first, report).encoder)),
+    )
+    for model, seed, encoder in models:
+        report(f"linear probes of pairs on {encoder.name}")
+        seen, unseen = (states(encoder, part, task.recipe) for part in (train, judged))
+        for view in VIEWS:
+            for layer, x, y in zip(encoder.layers, seen[view], unseen[view], strict=True):
+                right = _classifier().fit(x, labels).predict(y) == gold
+                score = headline(judged, [dict(correct=float(r), total=1) for r in right], settings)
+                row = dict(analysis="pair_probe", metric="accuracy", model=model, task=task.corpus)
+                row |= dict(value=score.value, ci_low=score.ci_low, ci_high=score.ci_high)
+                rows.append(row | dict(inputs=view, layer=layer, seed=seed, n=len(judged)))
+    frame = results.table(rows)
+    results.save("pair_probe", frame, settings, seconds=round(time.time() - began, 1))
+    return frame
+
+
+def _classifier():
+    return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
+
+
+def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dict[str, np.ndarray]:
+    """Vectors of pairs, read as in fine-tuning: ``cls`` and ``mean``, each (n_layers, n_pairs, d), float32.
+
+    ``mean`` is over all wordpieces, special ones included. Raises ValueError if the recipe's ``max_length``
+    is beyond the encoder's.
+    """
+    inputs = data.encode("NLI", pairs, encoder, recipe, targets=False)
+    shape = len(encoder.layers), len(inputs), encoder.width
+    found = {view: np.empty(shape, np.float32) for view in VIEWS}
+    pad = encoder.tokenizer.pad_token_id or 0
+    typed = getattr(encoder.model.config, "type_vocab_size", 0) > 1
+    with torch.inference_mode(), precision.autocast(encoder.device, encoder.precision):
+        for chosen in prediction.batches(inputs.lengths):
+            batch = data.collate([inputs[i] for i in chosen], pad)
+            if not typed:
+                del batch["token_type_ids"]
+            batch = {name: x.to(encoder.device) for name, x in batch.items()}
+            present = batch["attention_mask"][..., None]
+            output = encoder.model(**batch, output_hidden_states=True)
+            for k, layer in enumerate(output.hidden_states):
+                layer = layer.float()
+                found["cls"][k, chosen] = layer[:, 0].cpu().numpy()
+                mean = (layer * present).sum(1) / present.sum(1)
+                found["mean"][k, chosen] = mean.cpu().numpy()
+    return found
