@@ -1,8 +1,8 @@
 """What a linear classifier reads of a pair's label, layer by layer, with the encoder left as it is.
 
 A fine-tuned NLI model that fails may lack what the task needs, or a way from there to the one vector that
-its head reads. A linear probe of each layer (Alain and Bengio 2017) on that vector's place, [CLS], and on the
-mean of the whole input tells the two apart.
+its head reads. Linear probes of each layer (Alain and Bengio 2017) on that vector's place, [CLS], and on what
+stands in the two sentences tell the two apart.
 """
 
 import time
@@ -25,14 +25,15 @@ from helpers.finetuning import data, prediction
 from helpers.profiles import Profile, TuningRecipe
 
 STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
-VIEWS = ("cls", "mean")
+VIEWS = ("cls", "segments")
 
 
 def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
     """Accuracy of logistic regressions of NLI's labels on frozen states (analysis ``pair_probe``).
 
     ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece, or
-    ``mean``, that of all; both standardised. They are trained on the records that the NLI model is tuned on
+    ``segments``, the mean of the premise's and that of the hypothesis's, one beside the other; features are
+    standardised. They are trained on the records that the NLI model is tuned on
     and judged on those that it is judged on, as :func:`headline` does. Models: Base, Random, and the NLI
     model of the first seed that is probed.
     """
@@ -66,27 +67,35 @@ def _classifier():
 
 
 def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dict[str, np.ndarray]:
-    """Vectors of pairs, read as in fine-tuning: ``cls`` and ``mean``, each (n_layers, n_pairs, d), float32.
+    """Vectors of pairs, read as in fine-tuning, float32: ``cls`` (n_layers, n_pairs, d) and ``segments``
+    (n_layers, n_pairs, 2 d), means of premise and hypothesis, special wordpieces left out.
 
-    ``mean`` is over all wordpieces, special ones included. Raises ValueError if the recipe's ``max_length``
-    is beyond the encoder's.
+    Raises ValueError if the recipe's ``max_length`` is beyond the encoder's.
     """
     inputs = data.encode("NLI", pairs, encoder, recipe, targets=False)
-    shape = len(encoder.layers), len(inputs), encoder.width
-    found = {view: np.empty(shape, np.float32) for view in VIEWS}
-    pad = encoder.tokenizer.pad_token_id or 0
+    before, between, after, _ = encoder.templates[True]
     typed = getattr(encoder.model.config, "type_vocab_size", 0) > 1
+    shape = len(encoder.layers), len(inputs)
+    found = {
+        "cls": np.empty((*shape, encoder.width), np.float32),
+        "segments": np.empty((*shape, 2 * encoder.width), np.float32),
+    }
+    pad = encoder.tokenizer.pad_token_id or 0
     with torch.inference_mode(), precision.autocast(encoder.device, encoder.precision):
         for chosen in prediction.batches(inputs.lengths):
             batch = data.collate([inputs[i] for i in chosen], pad)
             if not typed:
                 del batch["token_type_ids"]
-            batch = {name: x.to(encoder.device) for name, x in batch.items()}
-            present = batch["attention_mask"][..., None]
-            output = encoder.model(**batch, output_hidden_states=True)
-            for k, layer in enumerate(output.hidden_states):
-                layer = layer.float()
-                found["cls"][k, chosen] = layer[:, 0].cpu().numpy()
-                mean = (layer * present).sum(1) / present.sum(1)
-                found["mean"][k, chosen] = mean.cpu().numpy()
+            output = encoder.model(
+                **{name: x.to(encoder.device) for name, x in batch.items()}, output_hidden_states=True
+            )
+            for row, i in enumerate(chosen):
+                ids = inputs[i]["ids"]
+                end = len(before) + int(np.argmax(ids[len(before) :] == between[0]))
+                parts = slice(len(before), end), slice(end + len(between), len(ids) - len(after))
+                for k, layer in enumerate(output.hidden_states):
+                    own = layer[row].float().cpu()
+                    found["cls"][k, i] = own[0]
+                    means = [own[part].sum(0) / max(1, len(own[part])) for part in parts]
+                    found["segments"][k, i] = torch.cat(means)
     return found
