@@ -116,6 +116,25 @@ def told(source: dict) -> str:
     return f"{encoder_of(source)}; {source['hardware']}; commit {source['commit'][:10]}"
 
 
+def origins(folder: Path) -> pd.DataFrame:
+    """What the tables in a folder of results are of: a row for each encoder and hardware.
+
+    Columns: ``encoder`` (:func:`encoder_of`), ``analyses``, ``tuned``, ``probing suite``, ``fine-tuning
+    seeds`` (their number), ``hardware`` and ``commit``, in words. Analyses of a run can be of different
+    encoders if MiniBERT was trained further while it was being recorded.
+    """
+    rows = []
+    for analysis, entry in read_provenance(folder).items():
+        chosen = entry["settings"]
+        tuned = ", ".join(f"{task['model']} on {task['corpus']}" for task in chosen["tasks"])
+        made = [encoder_of(entry), tuned, chosen["suite"], len(chosen["seeds"]), entry["hardware"]]
+        rows.append([*made, analysis.replace("_", " "), entry["commit"][:10]])
+    columns = ["encoder", "tuned", "probing suite", "fine-tuning seeds", "hardware", "analyses", "commit"]
+    frame = pd.DataFrame(rows, columns=columns)
+    joined = frame.groupby(columns[:5], sort=False).agg(lambda values: ", ".join(dict.fromkeys(values)))
+    return joined.reset_index()[["encoder", "analyses", *columns[1:5], "commit"]]
+
+
 def banner(settings: profiles.Profile) -> str:
     """What a notebook prints first: run, encoder, device, versions."""
     tasks = ", ".join(f"{t.model} on {t.corpus}" for t in settings.tasks)

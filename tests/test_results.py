@@ -91,3 +91,19 @@ def test_numbers_of_a_minibert_that_was_trained_further_since_are_told_apart():
         == "minibert as it was before it was trained further"
     )
     assert results.told(source).startswith(f"minibert; {results.hardware()}; commit ")
+
+
+def test_a_run_of_two_encoders_says_which_analyses_are_of_which(tmp_path):
+    entry = results.provenance(profiles.settings("quick")) | {"hardware": "a machine"}
+    entry["settings"] = json.loads(json.dumps(entry["settings"]))
+    old = entry | {"weights": "0" * 64, "commit": "1" * 40}
+    for name, source in (("rsa", entry), ("edge_probing", old), ("finetuning", entry | {"commit": "2" * 40})):
+        results.add_entry(tmp_path, name, source)
+    rows = results.origins(tmp_path).set_index("analyses")
+    assert rows.index.tolist() == ["rsa, finetuning", "edge probing"]
+    assert rows["encoder"].tolist() == ["minibert", "minibert as it was before it was trained further"]
+    assert rows.loc["edge probing", "commit"] == "1" * 10
+    assert rows.loc["rsa, finetuning", "commit"].endswith(", " + "2" * 10)
+    assert (rows["fine-tuning seeds"] == 2).all() and rows["tuned"].str.startswith(
+        "Dep on uds-dep, NLI"
+    ).all()
