@@ -314,7 +314,8 @@ def card(name: str, facts: dict) -> str:
         else ""
     )
     again = (
-        f" The optimiser started afresh at step {', '.join(f'{s:,}' for s in facts['restarts'])}."
+        f" The optimiser started afresh at step{'s' * (len(facts['restarts']) > 1)} "
+        f"{' and '.join(f'{s:,}' for s in facts['restarts'])}."
         if facts.get("restarts")
         else ""
     )

@@ -1,5 +1,6 @@
 """Quality of a pre-trained BERT: each measure against a closed form, the library, or a planted answer."""
 
+import copy
 import random
 
 import networkx
@@ -284,18 +285,46 @@ def test_pos_probe_reads_off_what_is_linear(sentences):
 # -- the whole -----------------------------------------------------------------------------------
 
 
-def test_evaluate_and_record(real_data, tmp_path, tokenizer):
-    treebank = real_data("ud-english-ewt")
+SIZES = quality.Sizes(windows=4, cloze=4, pairs=4, train_sentences=30, dev_sentences=10)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a few documents of common words, three of them held out."""
     rng = random.Random(0)
     words = "the of and to in he was that she had his with her for is at by the king old".split()
     for name, n in (("train.txt", 8), ("heldout.txt", 3)):
         texts = ["\n".join(" ".join(rng.choices(words, k=20)) + "." for _ in range(60)) for _ in range(n)]
         (tmp_path / name).write_text("\n\n".join(texts))
+    return tmp_path
+
+
+def test_an_encoder_of_few_positions_is_measured_without_long_inputs(
+    real_data, folder, small_bert, tokenizer
+):
+    config = copy.copy(small_bert.config)
+    config.max_position_embeddings = 128
+    pretraining.save_model(type(small_bert)(config), tokenizer, folder / "short")
+    frame = quality.evaluate(
+        folder / "short",
+        folder,
+        treebank=real_data("ud-english-ewt"),
+        sizes=SIZES,
+        device="cpu",
+        cache=store.Store(folder / "store"),
+        report=lambda line: None,
+    )
+    assert {"mlm_loss", "preferred", "uuas"} < set(frame["metric"])
+    assert "long_mlm_loss" not in set(frame["metric"])
+
+
+def test_evaluate_and_record(real_data, folder, tokenizer):
+    treebank, tmp_path = real_data("ud-english-ewt"), folder
     recipe = pretraining.Recipe(layers=2, hidden=16, heads=2, intermediate=16)
     pretraining.save_model(pretraining.new_model(recipe, tokenizer), tokenizer, tmp_path / "bert-seed3")
     options = dict(
         treebank=treebank,
-        sizes=quality.Sizes(windows=4, cloze=4, pairs=4, train_sentences=30, dev_sentences=10),
+        sizes=SIZES,
         device="cpu",
         cache=store.Store(tmp_path / "store"),
         report=lambda line: None,

@@ -153,6 +153,14 @@ def test_card_states_the_recorded_figures(shipped):
     assert facts["finished"] and facts["hardware"] and facts["steps"] == 200
 
 
+def test_the_card_that_ships_is_that_of_the_record():
+    facts = shipping.runs()
+    assert facts
+    for name, run in facts.items():
+        shown = (encoders.ASSETS / f"minibert-{name}" / "README.md").read_text(encoding="utf-8")
+        assert shown == shipping.card(f"minibert-{name}", run)
+
+
 def test_recorded_curve(shipped):
     root, _ = shipped
     frame = shipping.curves(root / "recorded")
