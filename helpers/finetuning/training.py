@@ -222,6 +222,8 @@ def _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, chec
     """Train in ``folder``, going on from a checkpoint there, and fill it."""
     with _contained(seed):
         loaded = encoders.load(encoder)
+        if task.recipe.dropout is not None:
+            _set_dropout(loaded.model, task.recipe.dropout)
         labels = data.labels(task.model, train)
         predictor = prediction.untrained(task, loaded, labels, seed)
         if freeze:
@@ -243,6 +245,16 @@ def _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, chec
         course, facts = _train(folder, predictor, inputs, seed, progress, checkpoint_every)
         if _is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
+
+
+def _set_dropout(encoder: torch.nn.Module, probability: float) -> None:
+    """Have all of an encoder's dropout at this probability, and its configuration say so."""
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):  # DistilBERT's have other names
+        if hasattr(encoder.config, name):
+            setattr(encoder.config, name, probability)
 
 
 def _is_first() -> bool:

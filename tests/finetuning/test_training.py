@@ -17,7 +17,7 @@ import torch
 
 from helpers import encoders
 from helpers.corpora.records import Pair
-from helpers.finetuning import heads, prediction, training
+from helpers.finetuning import data, heads, prediction, training
 from helpers.profiles import Task, TuningRecipe
 from helpers.store import Store
 
@@ -172,6 +172,21 @@ def test_same_seed_same_numbers_other_seed_others(reference, folder, pairs, cach
     assert _same(_weights(reference), _weights(same))
     assert reference.predictions() == same.predictions()
     assert not _same(_weights(reference), _weights(_finetune("NLI", folder, pairs, cache, seed=1)))
+
+
+def test_without_dropout_the_first_loss_is_that_of_the_untrained_model(folder, pairs, cache):
+    known = data.labels("NLI", pairs)
+    untrained = prediction.untrained(Task("NLI", "test", RECIPE), encoders.load(folder), known, 0)
+    rows = prediction.predict(untrained, pairs)
+    right = [row["probabilities"][known.index(p.label)] for row, p in zip(rows, pairs, strict=True)]
+    step = dataclasses.replace(RECIPE, epochs=1, batch_size=len(pairs))
+    off = {
+        rate: _finetune("NLI", folder, pairs, cache, dataclasses.replace(step, dropout=rate)).log()[0]["loss"]
+        + np.log(right).mean()
+        for rate in (0.0, 0.1, 0.5, None)
+    }
+    assert abs(off[0.0]) < 1e-3 < abs(off[0.5])
+    assert off[None] == off[0.1]  # what the encoder's configuration says
 
 
 class Killed(Exception):
