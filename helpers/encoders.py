@@ -52,6 +52,11 @@ class Encoder:
         return next(self.model.parameters()).device
 
     @property
+    def typed(self) -> bool:
+        """Whether the model tells two segments apart by ``token_type_ids``; DistilBERT and RoBERTa do not."""
+        return getattr(self.model.config, "type_vocab_size", 0) > 1
+
+    @property
     def max_length(self) -> int:
         """Longest input in wordpieces, special ones included."""
         positions = getattr(self.model.config, "max_position_embeddings", None) or 512
@@ -510,7 +515,7 @@ def _run(encoder: Encoder, batch: list[_Window], layers: list[int]) -> Iterator[
     inputs = {"input_ids": ids}
     if not mask.all():  # attention is faster without one
         inputs["attention_mask"] = mask
-    if getattr(encoder.model.config, "type_vocab_size", 0) > 1:
+    if encoder.typed:
         inputs["token_type_ids"] = types
     device = encoder.device
     output = encoder.model(**{k: v.to(device) for k, v in inputs.items()}, output_hidden_states=True)

@@ -25,7 +25,6 @@ from helpers.finetuning import data, prediction
 from helpers.profiles import Profile, TuningRecipe
 
 STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
-VIEWS = ("cls", "segments")
 
 
 def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
@@ -33,9 +32,9 @@ def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFram
 
     ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece, or
     ``segments``, the mean of the premise's and that of the hypothesis's, one beside the other; features are
-    standardised. They are trained on the records that the NLI model is tuned on
-    and judged on those that it is judged on, as :func:`headline` does. Models: Base, Random, and the NLI
-    model of the first seed that is probed.
+    standardised. They are trained on the records that the NLI model is tuned on and judged on those that it
+    is judged on, as :func:`headline` does. Models: Base, Random, and the NLI model of the first seed that is
+    probed.
     """
     began, rows = time.time(), []
     task = settings.task("NLI")
@@ -50,7 +49,7 @@ def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFram
     for model, seed, encoder in models:
         report(f"linear probes of pairs on {encoder.name}")
         seen, unseen = (states(encoder, part, task.recipe) for part in (train, judged))
-        for view in VIEWS:
+        for view in seen:
             for layer, x, y in zip(encoder.layers, seen[view], unseen[view], strict=True):
                 right = _classifier().fit(x, labels).predict(y) == gold
                 score = headline(judged, [dict(correct=float(r), total=1) for r in right], settings)
@@ -74,7 +73,6 @@ def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dic
     """
     inputs = data.encode("NLI", pairs, encoder, recipe, targets=False)
     before, between, after, _ = encoder.templates[True]
-    typed = getattr(encoder.model.config, "type_vocab_size", 0) > 1
     shape = len(encoder.layers), len(inputs)
     found = {
         "cls": np.empty((*shape, encoder.width), np.float32),
@@ -84,18 +82,16 @@ def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dic
     with torch.inference_mode(), precision.autocast(encoder.device, encoder.precision):
         for chosen in prediction.batches(inputs.lengths):
             batch = data.collate([inputs[i] for i in chosen], pad)
-            if not typed:
+            if not encoder.typed:
                 del batch["token_type_ids"]
             output = encoder.model(
                 **{name: x.to(encoder.device) for name, x in batch.items()}, output_hidden_states=True
             )
+            layers = torch.stack(output.hidden_states).float().cpu()
             for row, i in enumerate(chosen):
-                ids = inputs[i]["ids"]
+                ids, own = inputs[i]["ids"], layers[:, row]
                 end = len(before) + int(np.argmax(ids[len(before) :] == between[0]))
                 parts = slice(len(before), end), slice(end + len(between), len(ids) - len(after))
-                for k, layer in enumerate(output.hidden_states):
-                    own = layer[row].float().cpu()
-                    found["cls"][k, i] = own[0]
-                    means = [own[part].sum(0) / max(1, len(own[part])) for part in parts]
-                    found["segments"][k, i] = torch.cat(means)
+                means = [own[:, part].sum(1) / max(1, part.stop - part.start) for part in parts]
+                found["cls"][:, i], found["segments"][:, i] = own[:, 0], torch.cat(means, 1)
     return found

@@ -252,9 +252,8 @@ def _set_dropout(encoder: torch.nn.Module, probability: float) -> None:
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):  # DistilBERT's have other names
-        if hasattr(encoder.config, name):
-            setattr(encoder.config, name, probability)
+    # Also where a configuration has other names for it, as DistilBERT's: heads read the first.
+    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = probability
 
 
 def _is_first() -> bool:
