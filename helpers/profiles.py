@@ -128,6 +128,8 @@ _SMALL_NLI = dict(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=16)
 
 # MiniBERT was pre-trained without dropout. With BERT's .1 its training loss on NLI barely moved.
 _MINIBERT, _MINIBERT_NLI = _SMALL | dict(dropout=0.0), _SMALL_NLI | dict(dropout=0.0)
+# With thousands of steps its output layer needs no larger rate than the encoder.
+_LONG = dict(head_learning_rate=None)
 
 # Smaller probes that take larger steps, and still larger ones with the weights of a mix of layers.
 _SMALL_EDGE = EdgeRecipe(
@@ -202,9 +204,14 @@ PROFILES: dict[str, Profile] = {
             name="reduced",
             encoder="minibert",
             tasks=(
-                Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_SMALL)),
-                Task("NLI", "mnli-reduced", TuningRecipe(epochs=2, **_SMALL_NLI)),
-                Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 2500, 1000),
+                Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_MINIBERT)),
+                Task("NLI", "mnli-reduced", TuningRecipe(epochs=4, **_MINIBERT_NLI | _LONG)),
+                Task(
+                    "QA",
+                    "squad-reduced",
+                    TuningRecipe(epochs=2, max_length=384, **_MINIBERT | _LONG),
+                    eval_limit=1000,
+                ),
             ),
             seeds=(0, 1, 2),
             tuning_rates=(3e-5, 1e-4),
@@ -215,9 +222,9 @@ PROFILES: dict[str, Profile] = {
             edge=replace(_SMALL_EDGE, validate_every=62, max_steps=620),
             structural=StructuralRecipe(epochs=15),
             sweep=(
-                Task("Dep", "ud-ewt", TuningRecipe(epochs=1, max_length=512, **_SMALL), 2000, 500),
-                Task("NLI", "mnli-reduced", TuningRecipe(epochs=1, **_SMALL_NLI), 2000, 1000),
-                Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_SMALL), 500, 300),
+                Task("Dep", "ud-ewt", TuningRecipe(epochs=1, max_length=512, **_MINIBERT), 2000, 500),
+                Task("NLI", "mnli-reduced", TuningRecipe(epochs=1, **_MINIBERT_NLI), 2000, 1000),
+                Task("QA", "squad-reduced", TuningRecipe(epochs=1, max_length=384, **_MINIBERT), 500, 300),
             ),
             sweep_layers=(2, 4, 6, 7, 8, 9, 10, 11),
             sweep_seeds=(0, 1, 2),
