@@ -136,22 +136,28 @@ def origins(folder: Path) -> pd.DataFrame:
 
 
 def banner(settings: profiles.Profile) -> str:
-    """What a notebook prints first: run, encoder, device, versions."""
+    """What a notebook or a run prints first: profile, encoder, device, versions, commit."""
     tasks = ", ".join(f"{t.model} on {t.corpus}" for t in settings.tasks)
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES[:3])
     return (
         f"profile   {run_name(settings)}\nencoder   {settings.encoder}\ntasks     {tasks}\n"
-        f"device    {hardware()}\nversions  Python {platform.python_version()}, {packages}"
+        f"device    {hardware()}\nversions  Python {platform.python_version()}, {packages}\n"
+        f"commit    {commit() or 'not in a repository'}"
     )
 
 
+@functools.cache
 def commit() -> str:
-    """Commit of the working copy, with ``+changes`` if it differs from it; empty outside a repository."""
-    root = Path(__file__).resolve().parents[1]
+    """Commit of the working copy, with ``+changes`` if it differs from it; empty outside a repository.
+
+    As it was when first asked: that is the code which a process has loaded. Recorded results do not count as
+    changes, since nothing is computed from them and a run writes them one after another.
+    """
+    root, code = Path(__file__).resolve().parents[1], ["--", ".", ":(exclude)book/recorded"]
     try:
         head, status = (
             subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", *code])
         )
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -1,6 +1,8 @@
 """Tables of results: their columns, their provenance, and the join with the paper's numbers."""
 
+import functools
 import json
+import subprocess
 
 import pandas as pd
 import pytest
@@ -38,6 +40,31 @@ def test_a_table_counts_as_saved_only_for_the_settings_and_the_code_it_was_made_
     assert results.saved("rsa", profiles.settings("smoke", n_tokens=150)) is None
     monkeypatch.setattr(results, "commit", lambda: "b" * 40)
     assert results.saved("rsa", settings) is None
+
+
+def test_the_commit_is_that_of_the_code_a_process_began_with(tmp_path, monkeypatch):
+    def git(*command):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *command], cwd=tmp_path, check=True, capture_output=True)
+
+    code, recorded = tmp_path / "helpers" / "results.py", tmp_path / "book" / "recorded" / "rsa.csv"
+    monkeypatch.setattr(results, "__file__", str(code))
+    monkeypatch.setattr(results, "commit", functools.cache(results.commit.__wrapped__))
+    assert results.commit() == ""
+    for path in (code, recorded):
+        path.parent.mkdir(parents=True)
+        path.write_text("one")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "one")
+    recorded.write_text("two")
+    results.commit.cache_clear()
+    clean = results.commit()
+    assert len(clean) == 40
+    code.write_text("two")
+    assert results.commit() == clean
+    results.commit.cache_clear()
+    assert results.commit() == clean + "+changes"
 
 
 def test_overridden_settings_do_not_overwrite_the_profiles_results():

@@ -92,6 +92,7 @@ def run_all(
     for name in only:
         if name not in ANALYSES:
             raise ValueError(f"unknown analysis {name!r}; valid: {', '.join(ANALYSES)}")
+    report(results.banner(settings))
     failed = {}
     for name in only or ANALYSES:
         report(f"== {name}")
