@@ -266,6 +266,22 @@ def test_seeds_must_agree():
     assert verdict(gaps, gaps, against)["verdict"] == INCONCLUSIVE
 
 
+def test_a_score_counts_whatever_baseline_is_the_best_of_each_seed():
+    frame = paper()
+    mine = where(frame, analysis="finetuning")
+    tuned, trivial = (
+        frame[mine & (frame["inputs"] == "in_domain")],
+        frame[mine & (frame["inputs"] == "majority")],
+    )
+    weak = with_values(tuned[tuned["model"] == "NLI"], lambda v: v * 0 + 0.35)  # 5 points above the majority
+    both = pd.concat([tuned[tuned["model"] != "NLI"], weak, trivial])
+    seeds = [both.assign(seed=0), both.assign(seed=1)]
+    seeds[1] = pd.concat([seeds[1], trivial.assign(inputs="untrained", value=0.32, seed=1)])
+    table = pd.concat([frame[~mine], *seeds]).astype({"seed": "Int64"})
+    found = verdicts.judge({"all": table}).set_index("id").loc["tasks-learned"]
+    assert (found["verdict"], found["comparisons"]) == (CONTRADICTED, 3)
+
+
 # -- parts -------------------------------------------------------------------------------------------
 
 
