@@ -203,9 +203,20 @@ class Run:
         name, best = max(rules, key=lambda rule: rule[1].value, default=("nothing", exactly(0.0)))
         return name, exactly(best.value)
 
-    def gain(self, model: str) -> Number:
-        """A model's score on its task less the best trivial one."""
-        return self.get("finetuning", HEADLINE[model], model, "in_domain") - self.trivial(model)[1]
+    def whole(self, analysis: str, model: str) -> Number:
+        """A model's score on its task: as fine-tuned, or in an ablation that of its size without any."""
+        metric, full = HEADLINE[model], -1 if analysis == "partial_freezing" else LAST
+        if analysis == "finetuning":
+            return self.get(analysis, metric, model, "in_domain")
+        return self.get(analysis, metric, model, self.rate(analysis, model, full), full)
+
+    def rate(self, analysis: str, model: str, layer: int) -> str:
+        """The ``inputs`` of an ablation's row: the one rate of a frozen encoder, else nothing."""
+        return "one_rate" if self.has(analysis, HEADLINE[model], model, "one_rate", layer) else ""
+
+    def gain(self, model: str, analysis: str = "finetuning") -> Number:
+        """A model's :meth:`whole` score less the best trivial one."""
+        return self.whole(analysis, model) - self.trivial(model)[1]
 
     def edge(self, model: str, task: str) -> Number:
         return self.get("edge_probing_delta", "micro_f1", model, task)
@@ -225,26 +236,22 @@ class Run:
         self.get("rsa", "rsa_pearson", model, "wikipedia", LAST)  # twelve layers, or no layer is meant
         return self.get("rsa", "rsa_pearson", model, "wikipedia", layer)
 
-    def require_gain(self, *models: str) -> None:
-        """Raises :class:`Undecidable` if one of the models has hardly anything to lose."""
+    def require_gain(self, analysis: str, *models: str) -> None:
+        """Raises :class:`Undecidable` if one of an ablation's models has hardly anything to lose."""
         for model in models:
-            gain = self.gain(model)
+            gain = self.gain(model, analysis)
             if gain.value < 2 * FIVE_POINTS:
-                told = spelled(gain, points=True)
-                raise Undecidable(
-                    f"{model} is only {told} points above the trivial score: too little to lose"
-                )
+                told = f"{model}, with nothing ablated, is only {spelled(gain, points=True)} points above"
+                raise Undecidable(f"{told} the trivial score: too little to lose")
 
     def loss(self, analysis: str, model: str, layer: int) -> Number:
         """Score without an ablation less the score with it."""
-        inputs = "one_rate" if self.has(analysis, HEADLINE[model], model, "one_rate", layer) else ""
-        full = -1 if analysis == "partial_freezing" else LAST
-        whole = self.get(analysis, HEADLINE[model], model, inputs, full)
-        return whole - self.get(analysis, HEADLINE[model], model, inputs, layer)
+        rate = self.rate(analysis, model, layer)
+        return self.whole(analysis, model) - self.get(analysis, HEADLINE[model], model, rate, layer)
 
     def share_lost(self, analysis: str, model: str, layer: int) -> Number:
         """:meth:`loss` as a share of what the model gains over the trivial score."""
-        return self.loss(analysis, model, layer) * (1 / self.gain(model).value)
+        return self.loss(analysis, model, layer) * (1 / self.gain(model, analysis).value)
 
     def run_layers(self, analysis: str, model: str, layers: Iterable[int]) -> list[int]:
         """Those of the layers that an ablation was run at. Raises :class:`Lacking` if none was."""
@@ -579,7 +586,8 @@ def _losses(run: Run, analysis: str, models: Iterable[str], layers: Iterable[int
 
 
 _NO_LOSS = (
-    " Not decided for a model less than 10 points above the trivial score: there is too little to lose."
+    " Not decided for a model that with nothing ablated is less than 10 points above the trivial score: "
+    "there is too little to lose."
 )
 
 
@@ -595,7 +603,7 @@ _NO_LOSS = (
     points=True,
 )
 def _freezing_order(run: Run):
-    run.require_gain("NLI", "QA", "Dep")
+    run.require_gain("partial_freezing", "NLI", "QA", "Dep")
     for less, more in (("NLI", "QA"), ("QA", "Dep")):
         for k in run.run_layers("partial_freezing", less, (9, 10)):
             lost = [run.share_lost("partial_freezing", m, k) for m in (less, more)]
@@ -634,7 +642,7 @@ def _freezing_qa(run: Run):
 
 
 def _knee(run: Run, analysis: str, model: str, harmless: Iterable[int], harmful: Iterable[int]):
-    run.require_gain(model)
+    run.require_gain(analysis, model)
     for k in run.run_layers(analysis, model, harmless):
         loss = run.loss(analysis, model, k)
         yield Comparison(f"{model} at {k}", loss, below=FIVE_POINTS, group="harmless")
@@ -655,7 +663,7 @@ def _knee(run: Run, analysis: str, model: str, harmless: Iterable[int], harmful:
     points=True,
 )
 def _truncation_six(run: Run):
-    run.require_gain("NLI", "QA")
+    run.require_gain("truncation", "NLI", "QA")
     for model in ("NLI", "QA"):
         for k in run.run_layers("truncation", model, range(6, LAST)):
             yield Comparison(f"{model} at {k}", run.loss("truncation", model, k), below=FIVE_POINTS)
@@ -673,7 +681,7 @@ def _truncation_six(run: Run):
     points=True,
 )
 def _truncation_dep(run: Run):
-    run.require_gain("Dep")
+    run.require_gain("truncation", "Dep")
     for k in run.run_layers("truncation", "Dep", (5, 6, 7)):
         yield Comparison(f"Dep at {k}", run.loss("truncation", "Dep", k), above=0.02, group="needed")
     for k in run.run_layers("truncation", "Dep", (9, 10)):
@@ -691,7 +699,7 @@ def _truncation_dep(run: Run):
     points=True,
 )
 def _truncation_few(run: Run):
-    run.require_gain("NLI", "QA")
+    run.require_gain("truncation", "NLI", "QA")
     for model, k in (("NLI", 2), ("QA", 4)):
         yield Comparison(f"{model} at {k}", run.loss("truncation", model, k), below=FIVE_POINTS)
 

@@ -205,6 +205,16 @@ def test_a_small_gain_leaves_ablations_nothing_to_decide():
     assert found.loc["freezing-qa", "verdict"] == found.loc["rsa-nli-least", "verdict"] == SUPPORTED
 
 
+def test_an_ablation_too_small_to_learn_its_task_decides_nothing():
+    frame = paper()
+    rows = where(frame, analysis=["partial_freezing", "truncation"], model="QA")
+    frame.loc[rows, ["value", "ci_low", "ci_high"]] = 0.35, 0.34, 0.36  # 5 points above the majority
+    found = verdicts.judge({"all": frame}).set_index("id")
+    for claim in ("freezing-order", "freezing-qa", "truncation-six", "truncation-few"):
+        assert found.loc[claim, "verdict"] == INCONCLUSIVE and "QA, with nothing" in found.loc[claim, "why"]
+    assert found.loc["freezing-nli", "verdict"] == found.loc["rsa-qa-steep", "verdict"] == SUPPORTED
+
+
 def test_what_a_run_lacks_is_not_tested():
     frame = paper()
     found = verdicts.judge({"all": frame[frame["analysis"] == "rsa"]}).set_index("id")
