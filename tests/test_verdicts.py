@@ -123,6 +123,9 @@ REFUTED = {
     "freezing-qa": changed(lambda v: v * 0 + 0.88, analysis="partial_freezing", model="QA", layer=range(11)),
     "truncation-six": changed(lambda v: v - 0.1, analysis="truncation", model=["NLI", "QA"], layer=range(11)),
     "truncation-dep": changed(lambda v: v * 0 + 0.97, analysis="truncation", model="Dep"),
+    "truncation-order": changed(
+        lambda v: v - 0.3, analysis="truncation", model=["NLI", "QA"], layer=range(9)
+    ),
     "truncation-few": changed(lambda v: v - 0.1, analysis="truncation", layer=range(11)),
     "domain-gap": changed(lambda v: -v, analysis=GAP),
     "domain-gap-size": changed(lambda v: v / 4, analysis=GAP),
@@ -137,8 +140,9 @@ REFUTED = {
 
 def test_the_papers_numbers_support_what_it_claims_but_for_one_overstatement():
     assert judged(verdicts.paper_tables(PRECISE)) == AS_PRINTED
-    # As exactly as its figures can be read, one more comparison is too close.
-    assert judged(verdicts.paper_tables()) == AS_PRINTED | {"freezing-nli": INCONCLUSIVE}
+    # As exactly as its figures can be read, some comparisons are too close.
+    too_close = {"freezing-nli": INCONCLUSIVE, "truncation-order": INCONCLUSIVE}
+    assert judged(verdicts.paper_tables()) == AS_PRINTED | too_close
 
 
 def test_what_it_does_not_print_is_supported_where_made_up_to_fit():
@@ -189,10 +193,12 @@ def test_claims_resting_on_a_model_that_learnt_nothing_are_inconclusive():
     for claim in verdicts.CLAIMS:
         row = found.loc[claim.id]
         if "QA" in claim.rests_on:
-            assert row["verdict"] == INCONCLUSIVE, claim.id
+            # What the paper overstates fails for NLI by itself.
+            expected = CONTRADICTED if claim.id == "truncation-few" else INCONCLUSIVE
+            assert row["verdict"] == expected, claim.id
             assert "QA" in row["why"] and ("not learnt" in row["why"] or "too little to lose" in row["why"])
             assert row["ours"]  # the numbers are shown all the same
-        elif claim.id not in ("tasks-learned", "truncation-few"):
+        elif claim.id != "tasks-learned":
             assert row["verdict"] == SUPPORTED, claim.id
 
 
@@ -205,13 +211,84 @@ def test_a_small_gain_leaves_ablations_nothing_to_decide():
     assert found.loc["freezing-qa", "verdict"] == found.loc["rsa-nli-least", "verdict"] == SUPPORTED
 
 
+def test_what_words_alone_or_half_an_input_give_is_not_learnt():
+    frame = paper()
+    words = pd.DataFrame(
+        [dict(analysis="corpus_baselines", metric="accuracy", model="NLI", inputs="bag_of_words", value=0.9)]
+    )
+    found = verdicts.judge({"all": frame, "more": results.table(words.to_dict("records"))}).set_index("id")
+    assert found.loc["tasks-learned", "verdict"] == CONTRADICTED
+    assert "NLI has not learnt its task" in found.loc["rsa-nli-least", "why"]
+    assert "bag of words 90.0" in found.loc["rsa-nli-least", "why"]
+    assert found.loc["seeds", "verdict"] == INCONCLUSIVE  # what has not learnt is alike for another reason
+    assert found.loc["rsa-qa-steep", "verdict"] == SUPPORTED
+
+
+def test_a_model_that_learnt_nothing_leaves_the_others_to_decide():
+    frame = paper()
+    frame.loc[where(frame, analysis="finetuning", inputs="majority", model="NLI"), "value"] = 0.95
+    upright, turned = (verdicts.judge({"all": f}).set_index("id") for f in (frame, upside_down("rsa")(frame)))
+    assert upright.loc["rsa-top", "verdict"] == INCONCLUSIVE  # NLI is lacking
+    assert turned.loc["rsa-top", "verdict"] == CONTRADICTED  # Dep and QA are enough
+    assert "NLI has not learnt its task" in turned.loc["rsa-top", "why"]
+    assert turned.loc["rsa-nli-least", "verdict"] == INCONCLUSIVE  # all of it is about NLI
+    assert turned.loc["rsa-nli-least", "comparisons"] == 0
+
+
+def test_comparisons_name_the_models_they_are_of():
+    run = verdicts.Run({"all": paper()})
+    for claim in verdicts.CLAIMS:
+        looked_at = run if claim.across_seeds else run.of_seed(0)
+        models = [c.models(claim.rests_on) for c in claim.comparisons(looked_at)]
+        assert set().union(*models) == set(claim.rests_on), claim.id
+        assert len(claim.rests_on) < 3 or all(len(named) < 3 for named in models), claim.id
+    assert Comparison("QA less Dep, frozen through 9", Number(0, 0, 0)).models(verdicts.MODELS) == {
+        "QA",
+        "Dep",
+    }
+
+
+def test_a_task_on_which_the_baselines_lose_nothing_does_not_count_against_a_model():
+    frame = changed(
+        lambda v: v * 0 + 0.01, analysis=EDGE, model=list(verdicts.BASELINES), inputs="Coreference"
+    )
+    assert judged({"all": frame(paper())})["edge-small"] == SUPPORTED
+    found = verdicts.judge({"all": frame(paper())}).set_index("id").loc["edge-small"]
+    whole = verdicts.judge({"all": paper()}).set_index("id").loc["edge-small"]
+    assert found["comparisons"] == whole["comparisons"] - 4  # two models, two baselines
+
+
+def test_each_part_of_a_claim_is_judged_by_itself():
+    frame = changed(lambda v: v + 0.5, analysis=STRUCTURE, model=["NLI", "QA"], metric="uuas", layer=range(8))
+    best = verdicts.judge({"all": paper()}).set_index("id").loc["structure-last"]
+    lower = changed(lambda v: v - 0.9, analysis=STRUCTURE, model=["NLI", "QA"], metric="uuas", layer=range(8))
+    found = verdicts.judge({"all": lower(paper())}).set_index("id").loc["structure-last"]
+    assert best["verdict"] == SUPPORTED and found["verdict"] == CONTRADICTED
+    assert found["why"].startswith("most at layer 11: 0 of 2 hold")
+    assert judged({"all": frame(paper())})["structure-last"] == SUPPORTED
+
+
+def test_a_ratio_of_estimates_covers_as_it_should():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(-0.3, 0.05, 4000), rng.normal(1.5, 0.1, 4000)
+    inside = 0
+    for x, y in zip(a, b, strict=True):
+        share = Number(x, x - 1.96 * 0.05, x + 1.96 * 0.05) / Number(y, y - 1.96 * 0.1, y + 1.96 * 0.1)
+        inside += share.low <= -0.2 <= share.high
+    assert inside / 4000 == pytest.approx(0.95, abs=0.012)
+    assert Number(2, 1, 4) / Number(4, 4, 4) == Number(0.5, 0.25, 1)
+    # A larger denominator makes a positive ratio smaller, a negative one larger.
+    assert Number(2, 2, 2) / Number(4, 4, 6) == Number(0.5, 0.25, 0.5)
+    assert Number(-2, -2, -2) / Number(4, 4, 6) == Number(-0.5, -0.5, -0.25)
+
+
 def test_an_ablation_too_small_to_learn_its_task_decides_nothing():
     frame = paper()
     rows = where(frame, analysis=["partial_freezing", "truncation"], model="QA")
     frame.loc[rows, ["value", "ci_low", "ci_high"]] = 0.35, 0.34, 0.36  # 5 points above the majority
     found = verdicts.judge({"all": frame}).set_index("id")
-    for claim in ("freezing-order", "freezing-qa", "truncation-six", "truncation-few"):
-        assert found.loc[claim, "verdict"] == INCONCLUSIVE and "QA, with nothing" in found.loc[claim, "why"]
+    for claim in ("freezing-order", "freezing-qa", "truncation-six", "truncation-order"):
+        assert found.loc[claim, "verdict"] == INCONCLUSIVE and "QA with nothing" in found.loc[claim, "why"]
     assert found.loc["freezing-nli", "verdict"] == found.loc["rsa-qa-steep", "verdict"] == SUPPORTED
 
 
