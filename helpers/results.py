@@ -71,6 +71,15 @@ def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
     return read(path)
 
 
+def _tuned(task: dict) -> str:
+    """What a model was tuned on, and how, in a line."""
+    recipe, limit, epochs = task["recipe"], task["train_limit"], task["recipe"]["epochs"]
+    dropout = recipe.get("dropout")  # not in the oldest entries
+    records = f", {limit:,} records" if limit else ""
+    told = "the encoder's dropout" if dropout is None else f"dropout {dropout:g}"
+    return f"{task['model']} on {task['corpus']}{records}, {epochs:g} epoch{'s' * (epochs != 1)}, {told}"
+
+
 def add_entry(folder: Path, analysis: str, entry: dict) -> None:
     """Put an entry into a folder's ``provenance.json``, keeping the others."""
     known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
@@ -117,17 +126,25 @@ def told(source: dict) -> str:
 
 
 def origins(folder: Path) -> pd.DataFrame:
-    """What the tables in a folder of results are of: a row for each encoder and hardware.
+    """What the tables in a folder of results are of: a row for each encoder, way of tuning it and hardware.
 
     Columns: ``encoder`` (:func:`encoder_of`), ``analyses``, ``tuned``, ``probing suite``, ``fine-tuning
     seeds`` (their number), ``hardware`` and ``commit``, in words. Analyses of a run can be of different
-    encoders if MiniBERT was trained further while it was being recorded.
+    encoders and models if MiniBERT was trained further, or a recipe changed, while it was being recorded.
     """
     rows = []
     for analysis, entry in read_provenance(folder).items():
         chosen = entry["settings"]
-        tuned = ", ".join(f"{task['model']} on {task['corpus']}" for task in chosen["tasks"])
-        made = [encoder_of(entry), tuned, chosen["suite"], len(chosen["seeds"]), entry["hardware"]]
+        swept = analysis in ("partial_freezing", "truncation", "reinitialisation")
+        tasks = chosen["sweep"] or chosen["tasks"] if swept else chosen["tasks"]
+        seeds = chosen["sweep_seeds" if swept else "seeds"]
+        made = [
+            encoder_of(entry),
+            "; ".join(map(_tuned, tasks)),
+            chosen["suite"],
+            len(seeds),
+            entry["hardware"],
+        ]
         rows.append([*made, analysis.replace("_", " "), entry["commit"][:10]])
     columns = ["encoder", "tuned", "probing suite", "fine-tuning seeds", "hardware", "analyses", "commit"]
     frame = pd.DataFrame(rows, columns=columns)

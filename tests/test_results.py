@@ -131,6 +131,21 @@ def test_a_run_of_two_encoders_says_which_analyses_are_of_which(tmp_path):
     assert rows["encoder"].tolist() == ["minibert", "minibert as it was before it was trained further"]
     assert rows.loc["edge probing", "commit"] == "1" * 10
     assert rows.loc["rsa, finetuning", "commit"].endswith(", " + "2" * 10)
-    assert (rows["fine-tuning seeds"] == 2).all() and rows["tuned"].str.startswith(
-        "Dep on uds-dep, NLI"
-    ).all()
+    assert (rows["fine-tuning seeds"] == 2).all()
+    told = "Dep on uds-dep, 1,000 records, 1 epoch, dropout 0; NLI on uds-nli, 800 records"
+    assert rows["tuned"].str.startswith(told).all()
+
+
+def test_analyses_of_models_that_were_tuned_otherwise_are_told_apart(tmp_path):
+    entry = json.loads(json.dumps(results.provenance(profiles.settings("quick"))))
+    other = json.loads(json.dumps(entry))
+    del other["settings"]["tasks"][0]["recipe"]["dropout"]
+    for name, source in (("rsa", entry), ("edge_probing", other), ("truncation", entry)):
+        results.add_entry(tmp_path, name, source)
+    rows = results.origins(tmp_path).set_index("analyses")
+    assert rows.index.tolist() == ["rsa", "edge probing", "truncation"]
+    assert rows.loc["edge probing", "tuned"].startswith(
+        "Dep on uds-dep, 1,000 records, 1 epoch, the encoder's dropout"
+    )
+    assert rows.loc["truncation", "tuned"].startswith("Dep on uds-dep, 300 records")  # the sweep's own sizes
+    assert rows.loc["truncation", "fine-tuning seeds"] == 1
