@@ -71,15 +71,6 @@ def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
     return read(path)
 
 
-def _tuned(task: dict) -> str:
-    """What a model was tuned on, and how, in a line."""
-    recipe, limit, epochs = task["recipe"], task["train_limit"], task["recipe"]["epochs"]
-    dropout = recipe.get("dropout")  # not in the oldest entries
-    records = f", {limit:,} records" if limit else ""
-    told = "the encoder's dropout" if dropout is None else f"dropout {dropout:g}"
-    return f"{task['model']} on {task['corpus']}{records}, {epochs:g} epoch{'s' * (epochs != 1)}, {told}"
-
-
 def add_entry(folder: Path, analysis: str, entry: dict) -> None:
     """Put an entry into a folder's ``provenance.json``, keeping the others."""
     known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
@@ -150,6 +141,15 @@ def origins(folder: Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns)
     joined = frame.groupby(columns[:5], sort=False).agg(lambda values: ", ".join(dict.fromkeys(values)))
     return joined.reset_index()[["encoder", "analyses", *columns[1:5], "commit"]]
+
+
+def _tuned(task: dict) -> str:
+    """What a model was tuned on, and how, in a line."""
+    recipe, limit, epochs = task["recipe"], task["train_limit"], task["recipe"]["epochs"]
+    dropout = recipe.get("dropout")  # not in the oldest entries
+    records = f", {limit:,} records" if limit else ""
+    told = "the encoder's dropout" if dropout is None else f"dropout {dropout:g}"
+    return f"{task['model']} on {task['corpus']}{records}, {epochs:g} epoch{'s' * (epochs != 1)}, {told}"
 
 
 def banner(settings: profiles.Profile) -> str:
