@@ -145,7 +145,7 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = ax or plt.gca()
     labels = list(dict.fromkeys(frame["label"]))
     kinds = list(dict.fromkeys(frame["kind"]))
-    markers = ["o", "x", "+", "v", "^", "D"]
+    markers = ["o", "x", "+", "v", "^", "D", "s"]
     for number, kind in enumerate(kinds):
         number %= len(markers)
         rows = frame[frame["kind"] == kind]
