@@ -400,7 +400,7 @@ Weights: CC BY-SA 4.0, because part of the text is (see `LICENSE`).
 """
 
 
-# -- overlap with test sets ------------------------------------------------------------------------
+# -- overlap with texts of the results ------------------------------------------------------------------------
 
 LONGEST = 1000  # words; runs in common beyond it count as this long
 _PRIME = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying loses nothing modulo 2**64
@@ -491,6 +491,7 @@ TESTED = {
     "squad-reduced": ("squad-reduced", ("train", "dev")),
     "wikitext-2 dev": ("wikitext-2", ("dev",)),
     "wikitext-2 test": ("wikitext-2", ("test",)),
+    "wikipedia": ("wikipedia", ("all",)),  # no test set, but the text that representations are compared on
 }
 
 
@@ -502,7 +503,7 @@ def record_overlap(
     recorded: Path = RECORDED,
     report=print,
 ) -> pd.DataFrame:
-    """Look for the book's test texts in a pre-training corpus and write ``overlap.csv``.
+    """Look for the texts of the book's results in a pre-training corpus and write ``overlap.csv``.
 
     ``folders`` says where each corpus of :data:`TESTED` lies; the others are left out. Repeated texts
     count once.
