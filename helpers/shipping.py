@@ -400,7 +400,7 @@ Weights: CC BY-SA 4.0, because part of the text is (see `LICENSE`).
 """
 
 
-# -- overlap with texts of the results ------------------------------------------------------------------------
+# -- overlap with texts of the results -----------------------------------------------------------
 
 LONGEST = 1000  # words; runs in common beyond it count as this long
 _PRIME = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying loses nothing modulo 2**64
