@@ -117,22 +117,16 @@ def panels(
     return grid.flat[: len(groups)]
 
 
-def band(frame: pd.DataFrame, ax: Axes, *, label: str, colour="0.35") -> Axes:
-    """A dotted line over the layers with its interval: a yardstick such as the ceiling between two seeds.
+def ceilings(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """A dotted line a model over the layers: how alike two fine-tuning seeds of it are.
 
-    ``frame`` has ``layer, value, ci_low, ci_high``, one row a layer.
+    ``frame`` has ``model, layer, value``, one row a model and layer. They share one entry in the legend.
     """
-    rows = frame.sort_values("layer")
-    layers = rows["layer"].to_numpy(dtype=float)
-    ax.plot(layers, rows["value"], color=colour, linestyle=":", label=label)
-    ax.fill_between(
-        layers,
-        rows["ci_low"].astype(float),
-        rows["ci_high"].astype(float),
-        color=colour,
-        alpha=0.12,
-        linewidth=0,
-    )
+    for number, model in enumerate(m for m in MODELS if m in set(frame["model"])):
+        rows = frame[frame["model"] == model].sort_values("layer")
+        label = "_" if number else "two seeds of a model"
+        layers = rows["layer"].to_numpy(dtype=float)
+        ax.plot(layers, rows["value"], color=MODELS[model][0], linestyle=":", label=label)
     return ax
 
 
