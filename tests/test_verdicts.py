@@ -37,7 +37,8 @@ def paper(error=PRECISE) -> pd.DataFrame:
     seeds = [
         with_values(rsa.assign(seed=seed), lambda v, by=by: v + by) for seed, by in ((0, 0.005), (1, -0.005))
     ]
-    trivial = frame[frame["analysis"] == "finetuning"].assign(inputs="majority", value=0.3)
+    trivial = frame[frame["analysis"] == "finetuning"].assign(inputs="majority")
+    trivial = trivial.assign(value=trivial["model"].map({"Dep": 0.3, "NLI": 0.3, "QA": 0.1}))
     frame = pd.concat([frame[frame["analysis"] != "rsa"], *seeds, *more, trivial], ignore_index=True)
     return frame.astype({"seed": "Int64", "layer": "Int64"})
 
@@ -105,7 +106,7 @@ def order_reversed(frame):
 EDGE, STRUCTURE, GAP = "edge_probing_delta", "structural_probe_delta", "out_of_domain_gap"
 # For each claim a change to the paper's numbers after which it is plainly false.
 REFUTED = {
-    "tasks-learned": changed(lambda v: v * 0 + 0.32, analysis="finetuning", inputs="in_domain", model="QA"),
+    "tasks-learned": changed(lambda v: v * 0 + 0.12, analysis="finetuning", inputs="in_domain", model="QA"),
     "edge-small": changed(lambda v: v * 3, analysis=EDGE, model=["NLI", "QA"]),
     "edge-syntax": changed(lambda v: v - 0.05, analysis=EDGE, inputs=list(verdicts.SEMANTIC)),
     "edge-dep-constituents": changed(lambda v: -v, analysis=EDGE, inputs="Constituents", model="Dep"),
@@ -141,7 +142,7 @@ REFUTED = {
 def test_the_papers_numbers_support_what_it_claims_but_for_one_overstatement():
     assert judged(verdicts.paper_tables(PRECISE)) == AS_PRINTED
     # As exactly as its figures can be read, some comparisons are too close.
-    too_close = {"freezing-nli": INCONCLUSIVE, "truncation-order": INCONCLUSIVE}
+    too_close = {"truncation-order": INCONCLUSIVE}
     assert judged(verdicts.paper_tables()) == AS_PRINTED | too_close
 
 
@@ -209,6 +210,19 @@ def test_a_small_gain_leaves_ablations_nothing_to_decide():
     for claim in ("freezing-order", "freezing-nli", "truncation-six"):
         assert found.loc[claim, "verdict"] == INCONCLUSIVE and "too little" in found.loc[claim, "why"]
     assert found.loc["freezing-qa", "verdict"] == found.loc["rsa-nli-least", "verdict"] == SUPPORTED
+
+
+def test_losses_count_as_shares_of_what_a_model_has_gained():
+    """Three points are little of the paper's QA, and a fifth of what one at 25 has over a trivial 10."""
+    frame = paper()
+    for whole_score, verdict in ((0.885, SUPPORTED), (0.25, CONTRADICTED)):
+        weak = frame.copy()
+        weak.loc[where(frame, analysis="partial_freezing", model="QA"), "value"] = whole_score
+        harmless = where(frame, analysis="partial_freezing", model="QA", layer=range(8))
+        harmful = where(frame, analysis="partial_freezing", model="QA", layer=range(8, 12))
+        weak.loc[harmless, "value"], weak.loc[harmful, "value"] = whole_score - 0.03, whole_score - 0.1
+        weak["ci_low"], weak["ci_high"] = weak["value"] - PRECISE, weak["value"] + PRECISE
+        assert judged({"all": weak})["freezing-qa"] == verdict
 
 
 def test_what_words_alone_or_half_an_input_give_is_not_learnt():
@@ -285,7 +299,7 @@ def test_a_ratio_of_estimates_covers_as_it_should():
 def test_an_ablation_too_small_to_learn_its_task_decides_nothing():
     frame = paper()
     rows = where(frame, analysis=["partial_freezing", "truncation"], model="QA")
-    frame.loc[rows, ["value", "ci_low", "ci_high"]] = 0.35, 0.34, 0.36  # 5 points above the majority
+    frame.loc[rows, ["value", "ci_low", "ci_high"]] = 0.15, 0.14, 0.16  # 5 points above the majority
     found = verdicts.judge({"all": frame}).set_index("id")
     for claim in ("freezing-order", "freezing-qa", "truncation-six", "truncation-order"):
         assert found.loc[claim, "verdict"] == INCONCLUSIVE and "QA with nothing" in found.loc[claim, "why"]
