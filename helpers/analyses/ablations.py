@@ -61,7 +61,9 @@ def partial_freezing(settings: Profile, report: Callable = say_nothing) -> pd.Da
             usual = own.task.recipe.learning_rate
             tried = {}
             for rate in dict.fromkeys((usual, *settings.head_rates)):
-                recipe = dataclasses.replace(own.task.recipe, head_learning_rate=rate)
+                recipe = own.task.recipe
+                if rate != (recipe.head_learning_rate or usual):  # else other sweeps have the same point
+                    recipe = dataclasses.replace(recipe, head_learning_rate=rate)
                 task = dataclasses.replace(own.task, recipe=recipe)
                 told = f"frozen through {layer}, head's rate {rate:g}"
                 with sweep.attempt(own, seed, told):
@@ -147,8 +149,9 @@ class _Sweep:
                         none = len(self.encoder.layers) - 1 if whole == -1 else -1
                         knee = _knee(curve[reference], {k: curve[k] for k in order}, none)
                         self.add(own, seed, metric="knee", inputs=inputs, **knee)
+        told = "; ".join(f"{point}: {why}" for point, why in self.failed.items())
         if not self.rows:
-            raise SweepFailed("; ".join(f"{point}: {why}" for point, why in self.failed.items()))
+            raise SweepFailed(told)
         frame = results.table(self.rows)
         results.save(
             self.analysis,
@@ -161,6 +164,8 @@ class _Sweep:
             },
             failed=self.failed,
         )
+        if told:
+            self.report(f"{len(self.failed)} points of {self.analysis} failed, the table lacks them: {told}")
         return frame
 
     def add(self, own: _Data, seed: int, **row) -> None:

@@ -102,6 +102,7 @@ class Prefix:
             reached = -1
         # One block at a time and rounded after each, so that the states are the same wherever a sweep began.
         for block in range(reached + 1, layer + 1):
+            self._kept.pop(key, None)  # a step that fails half-way leaves states of two blocks
             self._advance(inputs, ends, kept, block)
             self._kept[key] = block, kept
         features = [
