@@ -8,6 +8,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from torch import nn
 from helpers import encoders, store
 from helpers.encoders import Encoder
 from helpers.finetuning.frozen import Prefix, blocks_path, section
-from helpers.finetuning.training import SCHEMA, finetune
+from helpers.finetuning.training import SCHEMA, finetune, get_together
 from helpers.profiles import Task
 
 
@@ -103,8 +104,9 @@ def predictions(
         inner = folder / "run"
         options = dict(seed=seed, cache=store.Store(inner), frozen=frozen, prefix=prefix, progress=progress)
         tuned = finetune(task, encoder, train, evaluation, **options)
-        shutil.copy(tuned.folder / "predictions.jsonl", folder)
-        shutil.rmtree(inner)
+        if int(os.environ.get("RANK", 0)) == 0:  # under torchrun all processes come here
+            shutil.copy(tuned.folder / "predictions.jsonl", folder)
+            shutil.rmtree(inner)
 
-    found = cache.get("ablation", spec, build) / "predictions.jsonl"
+    found = get_together(cache, "ablation", spec, build) / "predictions.jsonl"
     return [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]

@@ -79,7 +79,7 @@ def build(
         report(
             f"[{number + 1}/{len(chosen)}] {name.stem}" + (f"  (about {_clock(left)} left)" if left else "")
         )
-        runs.append(_run(root / name, stage / name, parameters))
+        runs.append(_run(root / name, stage / name, parameters, results.inputs(settings)))
         if runs[-1].error:
             report(f"  FAILED: {runs[-1].error}")
     failed = [run for run in runs if run.error]
@@ -121,11 +121,14 @@ def _expected_seconds(path: Path, profile: str) -> float:
     return 60 * metadata.get("minutes", {}).get(profile, 0)
 
 
-def _run(template: Path, target: Path, parameters: dict) -> Run:
+def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Run:
+    recorded = sorted(p for p in results.RECORDED.rglob("*") if p.is_file())
     spec = {
         "notebook": store.sha256(template),
         "parameters": parameters,
-        "package": _package_digest(),
+        "inputs": inputs,
+        "package": results.code(),
+        "recorded": {str(p.relative_to(results.RECORDED)): store.sha256(p) for p in recorded},
         "versions": {name: results.version(name) for name in ("papermill", "matplotlib", *results.PACKAGES)},
     }
     took = 0.0
@@ -155,15 +158,6 @@ def _run(template: Path, target: Path, parameters: dict) -> Run:
     return Run(template.stem, took)
 
 
-def _package_digest() -> str:
-    """Hash over everything a notebook's outputs come from beside its own text and parameters."""
-    package = Path(__file__).parent
-    files = [*package.rglob("*.py"), *package.rglob("*.mplstyle"), *(package / "assets").rglob("*")]
-    files += (package.parent / "book" / "recorded").rglob("*")
-    hashes = {str(p.relative_to(package.parent)): store.sha256(p) for p in sorted(files) if p.is_file()}
-    return store.digest(hashes)
-
-
 def _papermill(template: Path, target: Path, parameters: dict) -> None:
     import nbformat
     import papermill
@@ -172,7 +166,8 @@ def _papermill(template: Path, target: Path, parameters: dict) -> None:
     # The kernels' libraries ask for widgets that nothing here would show.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     known = papermill.inspect_notebook(str(template))
-    mine = {k: v for k, v in parameters.items() if k in known}
+    # Papermill would write a tuple as a string.
+    mine = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items() if k in known}
     notebook = papermill.execute_notebook(
         str(template),
         str(target),

@@ -60,9 +60,10 @@ class Encoder:
     def max_length(self) -> int:
         """Longest input in wordpieces, special ones included."""
         positions = getattr(self.model.config, "max_position_embeddings", None) or 512
-        if self.model.config.model_type in ("roberta", "xlm-roberta", "camembert"):
-            positions -= 2  # the first two positions are reserved
-        return positions
+        # RoBERTa and its kin keep the first positions for padding, and have a padding vector to show for it.
+        table = getattr(getattr(self.model, "embeddings", None), "position_embeddings", None)
+        reserved = getattr(table, "padding_idx", None)
+        return positions if reserved is None else positions - reserved - 1
 
     @cached_property
     def templates(self) -> dict[bool, tuple]:
@@ -193,10 +194,10 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True)
         if not tokenizer.is_fast:
             raise ValueError(f"{name}: has no fast tokenizer, so words cannot be aligned to wordpieces")
-        if random_init is None:
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32)
-        else:
-            with seeded(random_init):
+        with seeded(random_init or 0):  # a checkpoint may lack a part, such as the pooler, that is drawn then
+            if random_init is None:
+                model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+            else:
                 model = AutoModel.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -446,7 +447,9 @@ def _forward(encoder: Encoder, windows: list[_Window], n_rows: int, layers: list
     """Mean states of the rows, (n_layers, n_rows, d) float16 on the CPU."""
     device = encoder.device
     out = torch.empty((len(layers), n_rows, encoder.width), dtype=torch.float16)
-    pieces = torch.bincount(torch.tensor([r for w in windows for r in w.rows]), minlength=n_rows)
+    pieces = torch.bincount(
+        torch.tensor([r for w in windows for r in w.rows], dtype=torch.int64), minlength=n_rows
+    )
     # Words cut by a window's edge are summed here until all their pieces have been seen.
     sums: dict[tuple[int, int], tuple[torch.Tensor, int]] = {}
     with torch.no_grad(), numeric.autocast(device, encoder.precision):

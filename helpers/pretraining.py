@@ -860,10 +860,17 @@ def run(
         base = Recipe(**state["recipe"])
         del state
     recipe = replaced(base, settings)
+    begun = out / "tokenizer" if (out / CHECKPOINT).exists() else None
+    if begun and pieces is None and "vocabulary" not in settings:
+        vocabulary = begun
+    else:
+        vocabulary = recipe.vocabulary if pieces is None else pieces
     cache = cache or store.Store()
     files, held = _text_of(corpus, heldout, cache)
     report(f"{len(files)} text files; preparing vocabulary and text (minutes the first time)")
-    tokenizer, train, test = prepare(files, held, recipe.vocabulary if pieces is None else pieces, cache)
+    tokenizer, train, test = prepare(files, held, vocabulary, cache)
+    if begun and tokenizer.get_vocab() != type(tokenizer).from_pretrained(begun).get_vocab():
+        raise ValueError(f"{out}: was begun with another vocabulary, which is in {begun}")
     if pieces is not None:
         recipe = dataclasses.replace(recipe, vocabulary=len(tokenizer))
     report(

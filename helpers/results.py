@@ -59,39 +59,58 @@ def save(analysis: str, frame: pd.DataFrame, settings: profiles.Profile, **detai
 
 
 def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
-    """The table of an analysis as last saved; None if it is not there, or of other settings or code."""
+    """The table of an analysis as last saved; None if it is not there, lacks points that failed, or is of
+    other settings, code, weights or data."""
     folder = store.home() / "results" / run_name(settings)
     path = folder / f"{analysis}.csv"
     if not path.exists():
         return None
     entry = read_provenance(folder).get(analysis, {})
     now = json.loads(json.dumps(provenance(settings)))
-    if any(entry.get(key) != now[key] for key in ("commit", "settings", "weights", "packages")):
+    if any(entry.get(key) != now[key] for key in ("code", "settings", "weights", "data", "packages")):
         return None
-    return read(path)
+    return None if entry.get("failed") else read(path)
 
 
 def add_entry(folder: Path, analysis: str, entry: dict) -> None:
     """Put an entry into a folder's ``provenance.json``, keeping the others."""
-    known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
-    known[analysis] = entry
-    with store.atomic_write(folder / PROVENANCE) as file:
-        json.dump(known, file, indent=1, ensure_ascii=False)
+    with store.locked(folder / PROVENANCE):
+        known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
+        known[analysis] = entry
+        with store.atomic_write(folder / PROVENANCE) as file:
+            json.dump(known, file, indent=1, ensure_ascii=False)
 
 
 def provenance(settings: profiles.Profile) -> dict:
-    """What a number depends on beside the data: commit, settings, the encoder's fingerprint, versions,
-    hardware."""
+    """What a number depends on: commit and hash of the code, settings, fingerprints of the encoder and of
+    local corpora, versions, hardware."""
     chosen = dataclasses.asdict(settings)
     chosen["paths"] = sorted(settings.paths)  # where they lie is the machine's business, not the result's
     return {
         "commit": commit(),
+        "code": code(),
         "settings": chosen,
-        "weights": _fingerprint(settings.encoder),
+        **inputs(settings),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "hardware": hardware(),
     }
+
+
+def inputs(settings: profiles.Profile) -> dict:
+    """Fingerprints of the encoder (``weights``) and of the corpora given as local folders (``data``)."""
+    from helpers import corpora
+
+    data = {name: corpora.fingerprint(name, path) for name, path in sorted(settings.paths.items())}
+    return {"weights": _fingerprint(settings.encoder), "data": data}
+
+
+@functools.cache
+def code() -> str:
+    """Hash of the package's files, as they were when first asked."""
+    package = Path(__file__).parent
+    files = [*package.rglob("*.py"), *package.rglob("*.mplstyle"), *(package / "assets").rglob("*")]
+    return store.digest({str(p.relative_to(package)): store.sha256(p) for p in sorted(files) if p.is_file()})
 
 
 @functools.lru_cache(maxsize=4)

@@ -63,6 +63,15 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[Any]:
         raise
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same ``path`` waiting until the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Store:
     """A folder of artifacts, ``<root>/<kind>/<first 16 digits of the specification's hash>``."""
 
@@ -83,9 +92,7 @@ class Store:
         """
         final = self.path(kind, spec)
         if not final.exists():
-            final.parent.mkdir(parents=True, exist_ok=True)
-            with open(final.parent / f".{final.name}.lock", "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(final):
                 if not final.exists():
                     self._build(kind, spec, build, final)
         self.verify(final)
@@ -112,7 +119,7 @@ class Store:
         self._verified.add(final)
 
     def verify(self, folder: Path) -> dict:
-        """Check an artifact against its manifest, once per process, and return the manifest."""
+        """Check an artifact against its manifest, once for each Store, and return the manifest."""
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             files = manifest["files"]

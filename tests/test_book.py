@@ -138,10 +138,12 @@ def test_a_second_build_runs_nothing_again(built):
 
 def test_parameters_reach_a_notebook_and_a_wrong_one_fails_with_the_valid_ones(built, home):
     lines = []
-    assert book.build("smoke", only="05", overrides={"n_tokens": 100}, report=lines.append) == 0
+    assert (
+        book.build("smoke", only="05", overrides={"n_tokens": 100, "seeds": (0, 1)}, report=lines.append) == 0
+    )
     notebook = nbformat.read(home / "_build" / "stage" / "notebooks" / "05_rsa.ipynb", as_version=4)
-    assert any("n_tokens = 100" in cell.source for cell in notebook.cells)
-    run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"})
+    assert any("n_tokens = 100" in cell.source and "seeds = [0, 1]" in cell.source for cell in notebook.cells)
+    run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"}, {})
     assert "unknown profile 'qick' (did you mean 'quick'?); valid: laptop, paper, quick" in run.error
 
 
@@ -154,7 +156,7 @@ def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, mo
         real(template, target, parameters)
 
     monkeypatch.setattr(book, "_papermill", failing)
-    monkeypatch.setattr(book, "_package_digest", lambda: "another package")
+    monkeypatch.setattr(results, "code", lambda: "another package")
     monkeypatch.setattr(book, "notebooks", lambda root: [n for n in NOTEBOOKS if n.stem[:2] in ("02", "05")])
     lines = []
     assert book.build("smoke", only="0", report=lines.append) == 1

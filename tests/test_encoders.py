@@ -190,6 +190,36 @@ def test_the_shipped_encoder_is_checked_against_its_checksums(tmp_path, monkeypa
         encoders.resolve("minibert")
 
 
+@pytest.mark.parametrize(("kind", "reserved"), [("Bert", 0), ("Roberta", 2), ("MPNet", 2)])
+def test_the_longest_input_is_the_longest_that_can_be_read(tiny, tmp_path, kind, reserved):
+    """RoBERTa and MPNet count positions from behind that of padding."""
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tiny.tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=40, pad_token_id=1,
+    )  # fmt: skip
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    encoder = encoders.load(tmp_path, device="cpu", precision="fp32")
+    assert encoder.max_length == 40 - reserved
+    ids = torch.full((1, encoder.max_length), 5)
+    assert encoder.model(input_ids=ids).last_hidden_state.shape == (1, encoder.max_length, 16)
+    with pytest.raises((IndexError, RuntimeError)):
+        encoder.model(input_ids=torch.full((1, encoder.max_length + 1), 5))
+    [states] = encoders.hidden_states(encoder, [("the",) * 100])
+    assert states.shape == (100, 2, 16)
+
+
+def test_a_part_that_a_checkpoint_lacks_is_always_drawn_alike(tiny, tmp_path):
+    import transformers
+
+    transformers.BertForMaskedLM(tiny.model.config).save_pretrained(tmp_path)  # without a pooler
+    tiny.tokenizer.save_pretrained(tmp_path)
+    one, two = (encoders.load(tmp_path, device="cpu").model.pooler.dense.weight for _ in range(2))
+    assert torch.equal(one, two) and one.std() > 0
+
+
 def test_minibert_loads_as_any_bert_does():
     from transformers import AutoModel
 

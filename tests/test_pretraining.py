@@ -4,6 +4,7 @@ import dataclasses
 import json
 import lzma
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -455,6 +456,26 @@ def test_run_trains_and_resumes_with_the_settings_of_its_checkpoint(folder, tmp_
     assert pretraining.run(folder, tmp_path / "out", {}, **options) == model
     state = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)
     assert state["recipe"]["seed"] == 1 and state["step"] == 3000 // 256
+
+
+def test_a_run_goes_on_with_the_vocabulary_it_was_begun_with(folder, whole, tmp_path):
+    """Also if it was given as a folder and is not given again, where one of its size could be trained."""
+    options = dict(device="cpu", cache=store.Store(tmp_path / "store"), report=lambda line: None)
+    other = tmp_path / "other"
+    shutil.copytree(whole / "model", other)
+    pieces = json.loads((other / "tokenizer.json").read_text())
+    a, b = [p for p in pieces["model"]["vocab"] if p.isalpha() and len(p) == 1][:2]
+    vocabulary = pieces["model"]["vocab"]
+    vocabulary[a], vocabulary[b] = vocabulary[b], vocabulary[a]
+    (other / "tokenizer.json").write_text(json.dumps(pieces))
+    begun = SMALL | {"vocabulary": str(other), "tokens": 512}
+    pretraining.run(folder, tmp_path / "out", begun, **options)
+    shutil.rmtree(tmp_path / "out" / "model")
+    model = pretraining.run(folder, tmp_path / "out", {}, **options)
+    shipped, trained = (json.loads((p / "tokenizer.json").read_text()) for p in (model, whole / "model"))
+    assert shipped["model"]["vocab"][a] == vocabulary[a] != trained["model"]["vocab"][a]
+    with pytest.raises(ValueError, match="was begun with another vocabulary"):
+        pretraining.run(folder, tmp_path / "out", {"vocabulary": str(whole / "model")}, **options)
 
 
 def test_an_interrupted_run_saves_and_goes_on(folder, tmp_path):

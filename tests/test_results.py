@@ -34,11 +34,23 @@ def test_a_table_counts_as_saved_only_for_the_settings_and_the_code_it_was_made_
     settings = profiles.settings("smoke")
     frame = results.table([dict(analysis="rsa", metric="rsa_pearson", model="NLI", layer=3, value=0.5)])
     assert results.saved("rsa", settings) is None
-    monkeypatch.setattr(results, "commit", lambda: "a" * 40)
     results.save("rsa", frame, settings)
     assert results.saved("rsa", settings)["value"].tolist() == [0.5]
     assert results.saved("rsa", profiles.settings("smoke", n_tokens=150)) is None
-    monkeypatch.setattr(results, "commit", lambda: "b" * 40)
+    monkeypatch.setattr(results, "code", lambda: "b" * 64)
+    assert results.saved("rsa", settings) is None
+
+
+def test_a_table_that_lacks_points_or_is_of_other_data_is_made_anew(home, tmp_path):
+    text = tmp_path / "my.txt"
+    text.write_text("One sentence.")
+    settings = profiles.settings("smoke", text="text", paths={"text": str(tmp_path)})
+    frame = results.table([dict(analysis="rsa", metric="rsa_pearson", model="NLI", layer=3, value=0.5)])
+    results.save("rsa", frame, settings, failed={"NLI, seed 0": "MemoryError"})
+    assert results.saved("rsa", settings) is None
+    results.save("rsa", frame, settings, failed={})
+    assert results.saved("rsa", settings) is not None
+    text.write_text("Another sentence.")
     assert results.saved("rsa", settings) is None
 
 

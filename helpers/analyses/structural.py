@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def _treebank(corpus: str, path: str | None, limits: tuple) -> Treebank:
 
 
 def probes(
-    settings: Profile, encoder: Encoder, report: Callable = say_nothing
+    settings: Profile, encoder: Encoder, seeds: Iterable[int], report: Callable = say_nothing
 ) -> dict[tuple[str, int], Path]:
     """Folders of an encoder's trained and judged probes, by (kind, probe seed), from the store or made now.
 
@@ -105,7 +105,7 @@ def probes(
 
     recipe = {"rank": settings.probe_rank, "recipe": dataclasses.asdict(settings.structural)}
     found = {}
-    for seed in settings.probe_seeds:
+    for seed in seeds:
         for kind in structural.KINDS:
             spec = {"schema": SCHEMA, "kind": kind, "seed": seed} | source | recipe
             found[kind, seed] = Store().get(
@@ -165,15 +165,14 @@ def structural_probes(settings: Profile, report: Callable = say_nothing) -> pd.D
     """
     began, rows, base = time.time(), [], {}
     _, lengths, _ = treebank(settings).arrays("test")
-    first_seed, *other_seeds = settings.probe_seeds
+    first_seed = settings.probe_seeds[0]
     for model, task, seed, encoder in probed_models(settings, report):
-        folders = probes(settings, encoder, report)
+        once = seed not in (None, probing_seeds(settings)[0])
+        folders = probes(settings, encoder, settings.probe_seeds[: 1 if once else None], report)
         report(f"scores of {encoder.name}")
         about = dict(model=model, task=task, n=len(lengths))
         for (kind, probe_seed), folder in folders.items():
             main = probe_seed == first_seed
-            if not main and seed not in (None, probing_seeds(settings)[0]):
-                continue
             for metric, found in estimates(folder, kind, lengths, settings.n_bootstrap).items():
                 for layer, estimate in zip(encoder.layers, found, strict=True):
                     row = about | dict(metric=metric, layer=layer, seed=seed)
@@ -257,7 +256,9 @@ def predicted_trees(
             continue
         if layer not in encoder.layers:
             raise ValueError(f"unknown layer {layer}; valid: {encoder.layers[0]} to {encoder.layers[-1]}")
-        folder = probes(settings, encoder, report)["distance", settings.probe_seeds[0]]
+        folder = probes(settings, encoder, settings.probe_seeds[:1], report)[
+            "distance", settings.probe_seeds[0]
+        ]
         with np.load(folder / "scores.npz") as scores:
             edges = scores["edges"][encoder.layers.index(layer)]
         for i, drawn in zip(chosen, found, strict=True):

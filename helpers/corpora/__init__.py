@@ -6,6 +6,7 @@ official file format instead. :func:`describe`, :func:`download` and :func:`veri
 """
 
 import fnmatch
+import functools
 import importlib
 import json
 import random
@@ -16,11 +17,11 @@ from pathlib import Path
 
 from helpers.corpora import conllu, fetch, hub, nli, squad, text
 from helpers.corpora.records import Answer, CorpusError, Pair, Passage, Question, Record, Sentence
-from helpers.store import Store, sha256
+from helpers.store import Store, digest, sha256
 
 __all__ = [
     "Answer", "CORPORA", "CorpusError", "Pair", "Passage", "Question", "Record", "Sentence",
-    "describe", "download", "files", "load", "sample", "verify",
+    "describe", "download", "files", "fingerprint", "load", "sample", "verify",
 ]  # fmt: skip
 
 SAMPLE_SEED = 0  # of the sample that ``limit`` takes
@@ -256,6 +257,26 @@ def files(name: str, split: str, *, path: str | Path | None = None) -> list[Path
     if not corpus.source:
         raise ValueError(_needs_folder(name, corpus, split))
     return _official(corpus, split, fetch.folder(corpus.source))
+
+
+def fingerprint(name: str, path: str | Path) -> str:
+    """Hash of the files in a local folder that could be the corpus's, or of the one file given.
+
+    Raises ValueError for an unknown corpus; a folder without such files has a hash as well.
+    """
+    patterns = {pattern.rpartition("/")[2] for split in _corpus(name).files.values() for pattern in split}
+    place = Path(path).expanduser()
+    found = {p for pattern in (*patterns, "*.parquet") for p in place.rglob(pattern) if p.is_file()}
+    files = [place] if place.is_file() else sorted(found)
+    return digest(
+        {str(p.relative_to(place)): sha256_of(p, p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+    )
+
+
+@functools.cache
+def sha256_of(path: Path, size: int, time: int) -> str:
+    """Hash of a file, computed anew if its size or time has changed: OntoNotes has ten thousand files."""
+    return sha256(path)
 
 
 def describe(names: Iterable[str] | None = None) -> list[dict]:

@@ -28,13 +28,12 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from helpers import corpora
 from helpers.corpora import conll2012, conllu, edge_json, gum, semeval, uds, uds_edges
 from helpers.corpora.records import LabelledSpans, Sentence, Target
-from helpers.store import Store, atomic_write, digest, sha256
+from helpers.store import Store, atomic_write, digest
 
 log = logging.getLogger(__name__)
 
@@ -335,14 +334,10 @@ def _hash(files: dict[str, list[Path]]) -> str:
         return uds.fingerprint()
     hashes = {}
     for split, found in files.items():
-        hashes[split] = [_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+        hashes[split] = [
+            corpora.sha256_of(path, path.stat().st_size, path.stat().st_mtime_ns) for path in found
+        ]
     return digest(hashes)
-
-
-@cache
-def _sha256(path: Path, size: int, time: int) -> str:
-    """Hash of a file, computed anew if its size or time has changed: OntoNotes has ten thousand files."""
-    return sha256(path)
 
 
 def _write(folder: Path, split: str, made: dict[str, list[LabelledSpans]]) -> None:

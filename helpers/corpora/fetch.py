@@ -190,6 +190,8 @@ def _spec(source: Source) -> dict:
 
 def _download(source: Source, work: Path) -> None:
     # What arrives is checked in a folder of its own, so that a bad file is gone when the error is seen.
+    for left in work.glob("arriving-*"):  # by a process that was killed
+        shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=work, prefix="arriving-") as scratch:
         arriving = Path(scratch)
         log.info("downloading %s (%s)", source.what, source.origin)

@@ -43,11 +43,32 @@ def blocks_path(model: nn.Module) -> list[str]:
     number = model.config.num_hidden_layers
     found = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == number]
     if len(found) != 1 or not hasattr(model, "embeddings") or hasattr(model, "embeddings_project"):
-        raise ValueError(
-            f"cannot tell the blocks of a {model.config.model_type} encoder apart; BERT, RoBERTa, DistilBERT "
-            "and those built like them can be frozen in part"
-        )
+        raise _inseparable(model)
     return found[0].split(".")
+
+
+def _inseparable(model: nn.Module) -> ValueError:
+    return ValueError(
+        f"cannot tell the blocks of a {model.config.model_type} encoder apart; BERT, RoBERTa, DistilBERT "
+        "and those built like them can be frozen in part"
+    )
+
+
+def _check_sections(encoder: encoders.Encoder) -> None:
+    """Raise ValueError unless the blocks, one after another, give what the whole encoder gives.
+
+    They do not where the encoder has something between or above its blocks, such as a last norm.
+    """
+    read = encoder.tokenizer("one two three", return_tensors="pt", return_token_type_ids=False)
+    read = read.to(encoder.device)
+    with torch.inference_mode():
+        whole = encoder.model(**read).last_hidden_state
+        states = section(encoder.model, 0, 1)(**read).last_hidden_state
+        for block in range(1, encoder.model.config.num_hidden_layers):
+            above = section(encoder.model, block, block + 1)
+            states = above(inputs_embeds=states, attention_mask=read["attention_mask"]).last_hidden_state
+    if not torch.allclose(states, whole, rtol=1e-3, atol=1e-3):
+        raise _inseparable(encoder.model)
 
 
 def _shallow(module: nn.Module) -> nn.Module:
@@ -81,6 +102,7 @@ class Prefix:
 
     def __init__(self, encoder: str | Path, scratch: str | Path):
         self.encoder = encoders.load(encoder)
+        _check_sections(self.encoder)
         self._scratch = Path(scratch)
         self._kept: dict[str, tuple[int, np.memmap]] = {}  # inputs -> layer, states (n_pieces, d)
 

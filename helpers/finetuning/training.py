@@ -127,7 +127,7 @@ def finetune(
             freeze = functools.partial(above, prefix=prefix or Prefix(encoder, folder), layer=frozen)
         _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, checkpoint_every)
 
-    return FineTuned(_get_together(cache, "finetuned", spec, build))
+    return FineTuned(get_together(cache, "finetuned", spec, build))
 
 
 def _check_labels(train: Sequence, evaluation: Sequence) -> None:
@@ -140,7 +140,7 @@ def _check_labels(train: Sequence, evaluation: Sequence) -> None:
             )
 
 
-def _get_together(cache: store.Store, kind: str, spec: dict, build: Callable[[Path], None]) -> Path:
+def get_together(cache: store.Store, kind: str, spec: dict, build: Callable[[Path], None]) -> Path:
     """:meth:`Store.get` for one process or several: the first asks the store, all of them build."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return cache.get(kind, spec, build)

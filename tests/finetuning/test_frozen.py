@@ -65,6 +65,23 @@ def test_an_encoder_whose_blocks_cannot_be_told_apart():
         frozen.section(transformers.AutoModel.from_config(config), 1, 3)
 
 
+def test_an_encoder_with_a_norm_above_its_blocks(folder, tmp_path):
+    """A section has the norm as well, so that blocks run one by one would go through it each time."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    config = transformers.RobertaPreLayerNormConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=3,
+        num_attention_heads=2, max_position_embeddings=40, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    model = transformers.AutoModel.from_config(config)
+    torch.nn.init.constant_(model.LayerNorm.weight, 3)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="cannot tell the blocks of a roberta-prelayernorm encoder apart"):
+        frozen.Prefix(tmp_path / "model", tmp_path)
+
+
 def _inputs(encoder, sentences):
     return data.encode("Dep", sentences, encoder, RECIPE, targets=False)
 
@@ -104,6 +121,24 @@ def test_states_do_not_depend_on_where_a_sweep_began(folder, encoder, sentences,
     stepwise = frozen.Prefix(folder, tmp_path)
     stepwise.states(inputs, 0)
     for a, b in zip(direct.features, stepwise.states(inputs, 1).features, strict=True):
+        np.testing.assert_array_equal(a["states"], b["states"])
+
+
+def test_a_step_that_failed_half_way_is_not_gone_on_from(folder, encoder, sentences, tmp_path, monkeypatch):
+    inputs = _inputs(encoder, sentences)
+    expected = frozen.Prefix(folder, tmp_path).states(inputs, 1)
+    prefix = frozen.Prefix(folder, tmp_path)
+    prefix.states(inputs, 0)
+    batches = prediction.batches
+
+    def failing(lengths):
+        yield batches(lengths)[0][:8]
+        raise MemoryError
+
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(prediction, "batches", failing)
+        prefix.states(inputs, 1)
+    for a, b in zip(expected.features, prefix.states(inputs, 1).features, strict=True):
         np.testing.assert_array_equal(a["states"], b["states"])
 
 

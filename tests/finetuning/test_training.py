@@ -289,6 +289,7 @@ def test_several_processes_train_together(folder, pairs, tmp_path):
         textwrap.dedent(
             """
             import pickle, sys
+            from helpers import ablations
             from helpers.finetuning import training
             from helpers.profiles import Task, TuningRecipe
             from helpers.store import Store
@@ -302,7 +303,9 @@ def test_several_processes_train_together(folder, pairs, tmp_path):
                     task, folder, pairs, pairs, seed=0, cache=Store(home), checkpoint_every=0.0
                 )
                 again = training.finetune(task, folder, pairs, pairs, seed=0, cache=Store(home))
-                print(again.folder, again.scores["accuracy"], again.report["training"]["processes"])
+                rows = ablations.predictions(task, folder, pairs, pairs, seed=1, cache=Store(home), frozen=0)
+                processes = again.report["training"]["processes"]
+                print(len(rows), again.folder, again.scores["accuracy"], processes)
             """
         )
     )
@@ -320,4 +323,4 @@ def test_several_processes_train_together(folder, pairs, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     lines = done.stdout.split("\n")[:2]
-    assert lines[0] == lines[1] and lines[0].endswith(" 2")
+    assert lines[0] == lines[1] and lines[0].endswith(" 2") and lines[0].startswith(f"{len(pairs)} ")

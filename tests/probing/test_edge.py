@@ -278,6 +278,13 @@ def test_seeds_encoders_and_recipes_are_kept_apart(tiny, make_records, make_stat
     assert len(folders) == 3
 
 
+def test_a_subset_that_no_label_is_in_is_not_scored(tiny, make_records):
+    records = splits(make_records, n=3)
+    reading = read(tiny, records)
+    assert edge.prepare(records, reading, lambda label: False).clean is None
+    assert edge.prepare(records, reading, lambda label: True).clean.all()
+
+
 def test_a_missing_split_is_named(tiny, make_records):
     records = splits(make_records, n=3)
     reading = read(tiny, records)
