@@ -19,12 +19,14 @@ from helpers import encoders, precision, results
 from helpers.analyses.finetuning import fine_tuned, headline, say_nothing, task_records
 from helpers.analyses.models import probing_seeds
 from helpers.analyses.rsa import RANDOM_SEED
+from helpers.corpora import sample
 from helpers.corpora.records import Pair
 from helpers.encoders import Encoder
 from helpers.finetuning import data, prediction
 from helpers.profiles import Profile, TuningRecipe
 
 STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
+MOST = 20_000  # pairs to train on: of all layers their states take some gigabytes
 
 
 def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
@@ -32,13 +34,14 @@ def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFram
 
     ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece, or
     ``segments``, the mean of the premise's and that of the hypothesis's, one beside the other; features are
-    standardised. They are trained on the records that the NLI model is tuned on and judged on those that it
-    is judged on, as :func:`headline` does. Models: Base, Random, and the NLI model of the first seed that is
-    probed.
+    standardised. They are trained on the records that the NLI model is tuned on, at most ``MOST``, and judged
+    on those that it is judged on, as :func:`headline` does. Models: Base, Random, and the NLI model of the
+    first seed that is probed.
     """
     began, rows = time.time(), []
     task = settings.task("NLI")
     train, judged = (task_records(settings, "NLI", part) for part in ("train", "eval"))
+    train = sample(train, MOST)
     labels, gold = (np.array([pair.label for pair in part]) for part in (train, judged))
     first = probing_seeds(settings)[0]
     models = (
