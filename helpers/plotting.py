@@ -25,6 +25,7 @@ MODELS = {
 }
 METRICS = {
     "rsa_pearson": "RSA to Base (Pearson)",
+    "rsa_pearson_centred": "RSA to Base, centred",
     "accuracy": "accuracy",
     "exact_match": "exact match",
     "f1": "F1",
@@ -117,13 +118,17 @@ def panels(
     return grid.flat[: len(groups)]
 
 
-def ceilings(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """A dotted line a model over the layers: how alike two fine-tuning seeds of it are.
+def rsa_curves(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """RSA to Base over the layers from 0 on, and dotted each model's ceiling.
 
-    ``frame`` has ``model, layer, value``, one row a model and layer. They share one entry in the legend.
+    ``frame`` has rows of the analyses ``rsa`` and ``rsa_between_seeds`` for :func:`layer_curves`, of one
+    metric and one value a model and layer. The ceilings share one entry in the legend.
     """
-    for number, model in enumerate(m for m in MODELS if m in set(frame["model"])):
-        rows = frame[frame["model"] == model].sort_values("layer")
+    frame = frame[frame["layer"] >= 0]
+    ax = layer_curves(frame[frame["analysis"] == "rsa"], ax)
+    between = frame[frame["analysis"] == "rsa_between_seeds"]
+    for number, model in enumerate(m for m in MODELS if m in set(between["model"])):
+        rows = between[between["model"] == model].sort_values("layer")
         label = "_" if number else "two seeds of a model"
         layers = rows["layer"].to_numpy(dtype=float)
         ax.plot(layers, rows["value"], color=MODELS[model][0], linestyle=":", label=label)
@@ -256,6 +261,27 @@ def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, x
 
     groups = (part.groupby("model") for part in (frame, paper))
     return panels(next(groups), draw, paper=next(groups), height=3.4)
+
+
+def domain_gaps(frame: pd.DataFrame, tasks: dict[str, str], controls: dict[str, str]) -> np.ndarray:
+    """Gaps between two texts over the layers: a column a task, the tuned model above and Random below.
+
+    ``frame`` has rows ``rsa_gap`` for :func:`text_curves`, ``tasks`` each model's corpus, ``controls`` the
+    labels of the comparisons. Returns the Axes, (2, n_tasks).
+    """
+    _, axes = plt.subplots(2, len(tasks), figsize=(10, 6.2), sharey=True, sharex=True)
+    for column, (model, corpus) in zip(axes.T, tasks.items(), strict=True):
+        own = frame[frame["task"] == corpus]
+        for ax, who in zip(column, (model, "Random"), strict=True):
+            text_curves(own[own["model"] == who], controls, ax)
+            ax.axhline(0, color="0.5", linewidth=0.8)
+            ax.set(title=f"{who} on {model}'s texts", xlabel="", ylabel="")
+        column[1].set_xlabel("layer")
+    axes[0, 0].set_ylabel("RSA in domain less out of domain")
+    axes[1, 0].set_ylabel("the same for an untuned encoder")
+    handles = axes[0, -1].get_legend_handles_labels()
+    axes[1, len(tasks) // 2].legend(*handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
+    return axes
 
 
 def text_points(frame: pd.DataFrame, x: str, names: dict[str, str], ax: Axes | None = None) -> Axes:

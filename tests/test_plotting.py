@@ -41,6 +41,30 @@ def test_the_papers_curves_are_dashed_and_have_no_band():
     assert ax.lines[0].get_linestyle() != "-" and ax.lines[0].get_markerfacecolor() == "none"
 
 
+def test_each_models_ceiling_is_dotted_in_its_colour():
+    own = curves().assign(analysis="rsa")
+    below = own.assign(layer=-1).iloc[:1]
+    ax = plotting.rsa_curves(pd.concat([own, below, own.assign(analysis="rsa_between_seeds", value=0.9)]))
+    dep, qa, *ceilings = ax.lines
+    assert [line.get_linestyle() for line in ceilings] == [":", ":"]
+    assert [line.get_color() for line in ceilings] == [dep.get_color(), qa.get_color()]
+    np.testing.assert_allclose(ceilings[1].get_ydata(), 0.9)
+    assert all(line.get_xdata().tolist() == [0, 1, 2] for line in ax.lines)
+    shown = [label for label in ax.get_legend_handles_labels()[1] if not label.startswith("_")]
+    assert shown == ["Dep", "QA", "two seeds of a model"]
+
+
+def test_gaps_are_drawn_by_task_with_random_below():
+    frame = curves().assign(inputs="raw", task=lambda rows: rows["model"] + "-corpus")
+    random = frame.assign(model="Random", value=0.1)
+    tasks = {"Dep": "Dep-corpus", "QA": "QA-corpus"}
+    axes = plotting.domain_gaps(pd.concat([frame, random]), tasks, {"raw": "as in the paper"})
+    assert axes.shape == (2, 2) and axes[1, 0].get_title() == "Random on Dep's texts"
+    for row, values in zip(axes, ([0.5, 0.7], [0.1, 0.1]), strict=True):
+        for ax, value in zip(row, values, strict=True):
+            np.testing.assert_allclose(ax.lines[0].get_ydata(), value)
+
+
 def test_scores_are_dots_on_the_line_of_their_label():
     frame = pd.DataFrame(
         dict(label=["a", "b", "a"], kind=["ours", "ours", "paper"], value=[0.2, 0.4, 0.9])
