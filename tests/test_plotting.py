@@ -59,7 +59,7 @@ def test_gaps_are_drawn_by_task_with_random_below():
     random = frame.assign(model="Random", value=0.1)
     tasks = {"Dep": "Dep-corpus", "QA": "QA-corpus"}
     axes = plotting.domain_gaps(pd.concat([frame, random]), tasks, {"raw": "as in the paper"})
-    assert axes.shape == (2, 2) and axes[1, 0].get_title() == "Random on Dep's texts"
+    assert axes.shape == (2, 2) and axes[1, 0].get_title("left") == "Random on Dep's texts"
     for row, values in zip(axes, ([0.5, 0.7], [0.1, 0.1]), strict=True):
         for ax, value in zip(row, values, strict=True):
             np.testing.assert_allclose(ax.lines[0].get_ydata(), value)
