@@ -33,7 +33,7 @@ METRICS = {
     "uas": "UAS",
     **STRUCTURAL,
     "micro_f1_layer": "micro-F1",
-    "control_accuracy": "accuracy on the control task",
+    "control_accuracy": "control accuracy",
 }
 
 
@@ -162,28 +162,32 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def differences(frame: pd.DataFrame, ax: Axes | None = None, *, limit: float = 10) -> Axes:
-    """Differences between models in points, as a map of colours: a line for each of ``inputs``.
+def differences(tables: dict[str, pd.DataFrame], *, limit: float = 10) -> np.ndarray:
+    """Differences between models in points as maps of colours side by side, by their titles.
 
-    ``frame`` has ``model, inputs, value`` (fractions of 1) and, for stars where the interval excludes zero,
-    ``ci_low, ci_high``; one row a model and input. Colours saturate at ``limit`` points.
+    A table has ``model, inputs, value`` (fractions of 1) and, for stars where the interval excludes zero,
+    ``ci_low, ci_high``; one row a model and input. All maps have the same lines, one for each of ``inputs``
+    in the order of the fullest table; what a table lacks is blank. Colours saturate at ``limit`` points.
+    Returns the Axes.
     """
-    ax = ax or plt.gca()
-    columns = [model for model in MODELS if model in set(frame["model"])]
-    grid = frame.assign(value=100 * frame["value"].astype(float)).pivot(
-        index="inputs", columns="model", values="value"
-    )
-    grid = grid.loc[list(dict.fromkeys(frame["inputs"])), columns]
-    told = grid.map(lambda value: f"{value:+.1f}".replace("-", "−"))
-    if "ci_low" in frame:
-        sure = frame[(frame["ci_low"] > 0) | (frame["ci_high"] < 0)]
-        for row in sure.itertuples():
-            told.loc[row.inputs, row.model] += "*"
-    colours = dict(cmap="vlag_r", center=0, vmin=-limit, vmax=limit, cbar=False)
-    sns.heatmap(grid, ax=ax, annot=told, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
-    ax.set(xlabel="", ylabel="")
-    ax.tick_params(rotation=0, length=0)
-    return ax
+    fullest = sorted(tables.values(), key=lambda frame: -frame["inputs"].nunique())
+    lines = list(dict.fromkeys(name for frame in fullest for name in frame["inputs"]))
+    size = (5 * len(tables), 0.6 + 0.4 * len(lines))
+    _, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
+    for ax, (title, frame) in zip(axes[0], tables.items(), strict=True):
+        points = frame.assign(value=100 * frame["value"].astype(float))
+        grid = points.pivot(index="inputs", columns="model", values="value")
+        grid = grid.reindex(lines)[[model for model in MODELS if model in grid]]
+        told = grid.map(lambda value: f"{value:+.1f}".replace("-", "−"))
+        if "ci_low" in frame:
+            sure = frame[(frame["ci_low"] > 0) | (frame["ci_high"] < 0)]
+            for row in sure.itertuples():
+                told.loc[row.inputs, row.model] += "*"
+        colours = dict(cmap="vlag_r", center=0, vmin=-limit, vmax=limit, cbar=False)
+        sns.heatmap(grid, ax=ax, annot=told, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
+        ax.set(xlabel="", ylabel="", title=title)
+        ax.tick_params(rotation=0, length=0)
+    return axes[0]
 
 
 def training_curves(

@@ -144,9 +144,14 @@ def test_differences_are_points_with_a_star_where_the_interval_excludes_zero():
             ci_high=[-0.001, 0.05, 0.01, -0.2],
         )
     )
-    ax = plotting.differences(frame)
+    less = frame[frame["inputs"] == "POS"].assign(inputs="NER")
+    other, ax = plotting.differences({"less": less, "more": frame})
+    assert (other.get_title("left"), ax.get_title("left")) == ("less", "more")
+    assert [t.get_text() for t in other.get_yticklabels()] == ["SRL", "POS", "NER"]
+    assert [t.get_text() for t in other.texts] == ["−25.0*", "+0.0"] and other.texts[0].get_position()[
+        1
+    ] == 2.5
     assert [t.get_text() for t in ax.get_xticklabels()] == ["Dep", "QA"]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["SRL", "POS"]
     assert [t.get_text() for t in ax.texts] == ["+3.4", "−1.2*", "−25.0*", "+0.0"]
     colours = ax.collections[0].get_facecolors()
     assert colours[0][2] > colours[0][0] and colours[2][0] > colours[2][2], "gains blue, losses red"
