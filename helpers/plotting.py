@@ -186,6 +186,7 @@ def differences(tables: dict[str, pd.DataFrame], *, limit: float = 10) -> np.nda
         colours = dict(cmap="vlag_r", center=0, vmin=-limit, vmax=limit, cbar=False)
         sns.heatmap(grid, ax=ax, annot=told, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
         ax.set(xlabel="", ylabel="", title=title)
+        ax.grid(visible=False)
         ax.tick_params(rotation=0, length=0)
     return axes[0]
 
