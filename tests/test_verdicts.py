@@ -197,31 +197,26 @@ def test_claims_resting_on_a_model_that_learnt_nothing_are_inconclusive():
             # What the paper overstates fails for NLI by itself.
             expected = CONTRADICTED if claim.id == "truncation-few" else INCONCLUSIVE
             assert row["verdict"] == expected, claim.id
-            assert "QA" in row["why"] and ("not learnt" in row["why"] or "too little to lose" in row["why"])
+            assert "QA" in row["why"] and "not learnt" in row["why"]
             assert row["ours"]  # the numbers are shown all the same
         elif claim.id != "tasks-learned":
             assert row["verdict"] == SUPPORTED, claim.id
 
 
-def test_a_small_gain_leaves_ablations_nothing_to_decide():
-    frame = paper()
-    frame.loc[where(frame, analysis="finetuning", inputs="majority", model="NLI"), "value"] = 0.78
-    found = verdicts.judge({"all": frame}).set_index("id")
-    for claim in ("freezing-order", "freezing-nli", "truncation-six"):
-        assert found.loc[claim, "verdict"] == INCONCLUSIVE and "too little" in found.loc[claim, "why"]
-    assert found.loc["freezing-qa", "verdict"] == found.loc["rsa-nli-least", "verdict"] == SUPPORTED
-
-
 def test_losses_count_as_shares_of_what_a_model_has_gained():
-    """Three points are little of the paper's QA, and a fifth of what one at 25 has over a trivial 10."""
+    """Three points are little of the paper's QA, and a fifth of what one at 25 has over a trivial 10.
+
+    Of one at 11 they are all, as far as one can tell, and so is every other loss.
+    """
     frame = paper()
-    for whole_score, verdict in ((0.885, SUPPORTED), (0.25, CONTRADICTED)):
+    for whole_score, verdict in ((0.885, SUPPORTED), (0.25, CONTRADICTED), (0.11, INCONCLUSIVE)):
         weak = frame.copy()
         weak.loc[where(frame, analysis="partial_freezing", model="QA"), "value"] = whole_score
         harmless = where(frame, analysis="partial_freezing", model="QA", layer=range(8))
         harmful = where(frame, analysis="partial_freezing", model="QA", layer=range(8, 12))
         weak.loc[harmless, "value"], weak.loc[harmful, "value"] = whole_score - 0.03, whole_score - 0.1
-        weak["ci_low"], weak["ci_high"] = weak["value"] - PRECISE, weak["value"] + PRECISE
+        error = 0.009 if whole_score < 0.2 else PRECISE
+        weak["ci_low"], weak["ci_high"] = weak["value"] - error, weak["value"] + error
         assert judged({"all": weak})["freezing-qa"] == verdict
 
 
@@ -299,7 +294,11 @@ def test_a_ratio_of_estimates_covers_as_it_should():
 def test_an_ablation_too_small_to_learn_its_task_decides_nothing():
     frame = paper()
     rows = where(frame, analysis=["partial_freezing", "truncation"], model="QA")
-    frame.loc[rows, ["value", "ci_low", "ci_high"]] = 0.15, 0.14, 0.16  # 5 points above the majority
+    frame.loc[rows, ["value", "ci_low", "ci_high"]] = (
+        0.11,
+        0.09,
+        0.13,
+    )  # the majority's, as far as one can tell
     found = verdicts.judge({"all": frame}).set_index("id")
     for claim in ("freezing-order", "freezing-qa", "truncation-six", "truncation-order"):
         assert found.loc[claim, "verdict"] == INCONCLUSIVE and "QA with nothing" in found.loc[claim, "why"]
