@@ -58,7 +58,7 @@ def test_partial_freezing(settings, fake):
     assert knee[0, "tuned_head"] == 3
     # The failed point is told of, and costs its layer's choice of rate only.
     assert any("loss is nan at step 3); going on" in line for line in said)
-    assert said[-1].startswith("1 points of partial_freezing failed, the table lacks them: NLI, seed 1")
+    assert said[-1].startswith("1 points of partial_freezing failed, the table lacks them: NLI, seed 1, ")
     assert (1, "one_rate", 3) in scores.index and (1, "tuned_head", 3) not in scores.index
     (entry,) = results.read_provenance(results.store.home() / "results" / results.run_name(settings)).values()
     assert list(entry["failed"]) == ["NLI, seed 1, frozen through 3, head's rate 0.01"]
