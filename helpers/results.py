@@ -67,7 +67,7 @@ def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
         return None
     entry = read_provenance(folder).get(analysis, {})
     now = json.loads(json.dumps(provenance(settings)))
-    if any(entry.get(key) != now[key] for key in ("code", "settings", "weights", "data", "packages")):
+    if any(entry.get(key) != now[key] for key in ("code", "settings", "weights", "corpora", "packages")):
         return None
     return None if entry.get("failed") else read(path)
 
@@ -98,11 +98,11 @@ def provenance(settings: profiles.Profile) -> dict:
 
 
 def inputs(settings: profiles.Profile) -> dict:
-    """Fingerprints of the encoder (``weights``) and of the corpora given as local folders (``data``)."""
+    """Fingerprints of the encoder (``weights``) and of the corpora given as local folders (``corpora``)."""
     from helpers import corpora
 
-    data = {name: corpora.fingerprint(name, path) for name, path in sorted(settings.paths.items())}
-    return {"weights": _fingerprint(settings.encoder), "data": data}
+    given = {name: corpora.fingerprint(name, path) for name, path in sorted(settings.paths.items())}
+    return {"weights": _fingerprint(settings.encoder), "corpora": given}
 
 
 @functools.cache

@@ -98,7 +98,7 @@ def test_other_probe_seeds_stand_apart(frame):
 def test_values_are_those_of_the_published_averages(frame, home, settings):
     """From the probes as stored, by the functions for single sentences."""
     bank, base = analysis.treebank(settings), encoders.load("tiny")
-    folders = analysis.probes(settings, base)
+    folders = analysis.probes(settings, base, settings.probe_seeds)
     heads, lengths, keep = bank.arrays("test")
     rows = frame[(frame["analysis"] == "structural_probe") & (frame["model"] == "Base")]
     value = rows.set_index(["metric", "layer"])["value"]
@@ -145,10 +145,10 @@ def test_what_was_done_before_a_run_was_killed_is_not_done_again(home, settings,
 
     monkeypatch.setattr(structural, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
-        analysis.probes(settings, encoder)
+        analysis.probes(settings, encoder, settings.probe_seeds)
     monkeypatch.setattr(structural, "fit", lambda kind, *a, **k: done.append(kind) or fit(kind, *a, **k))
     monkeypatch.setattr(encoders, "_write", None)  # the states that were read are there still
-    folders = analysis.probes(settings, encoder)
+    folders = analysis.probes(settings, encoder, settings.probe_seeds)
     assert done == ["depth"] and set(folders) == {("distance", 0), ("depth", 0)}
 
 
@@ -215,8 +215,9 @@ def test_sentences_without_trees_are_refused(settings, monkeypatch):
 def test_probes_depend_on_what_they_are_made_from(home, settings):
     """Another rank, recipe or seed is another probe; the number of resamples is not."""
     base = encoders.load("tiny")
-    first = analysis.probes(settings, base)
-    assert analysis.probes(dataclasses.replace(settings, n_bootstrap=60), base) == first
-    other = analysis.probes(dataclasses.replace(settings, structural=StructuralRecipe(epochs=1)), base)
+    seeds = settings.probe_seeds
+    first = analysis.probes(settings, base, seeds)
+    assert analysis.probes(dataclasses.replace(settings, n_bootstrap=60), base, seeds) == first
+    other = analysis.probes(dataclasses.replace(settings, structural=StructuralRecipe(epochs=1)), base, seeds)
     assert not {*first.values()} & {*other.values()} and len(set(first.values())) == 4
     assert Store().verify(first["depth", 0])["spec"]["seed"] == 0
