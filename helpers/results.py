@@ -74,7 +74,7 @@ def saved(analysis: str, settings: profiles.Profile) -> pd.DataFrame | None:
 
 def add_entry(folder: Path, analysis: str, entry: dict) -> None:
     """Put an entry into a folder's ``provenance.json``, keeping the others."""
-    with store.locked(folder / PROVENANCE):
+    with store.locked(store.home() / "results" / ".lock"):
         known = read_provenance(folder) if (folder / PROVENANCE).exists() else {}
         known[analysis] = entry
         with store.atomic_write(folder / PROVENANCE) as file:

@@ -65,9 +65,9 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[Any]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same ``path`` waiting until the block ends."""
+    """Keep other processes that ask for the same lock file waiting until the block ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+    with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -92,7 +92,7 @@ class Store:
         """
         final = self.path(kind, spec)
         if not final.exists():
-            with locked(final):
+            with locked(final.with_name(f".{final.name}.lock")):
                 if not final.exists():
                     self._build(kind, spec, build, final)
         self.verify(final)
