@@ -71,7 +71,7 @@ def build(
     fetch_needed(settings, report)
     if only is None:
         shutil.rmtree(stage, ignore_errors=True)
-    parameters = {"profile": profile} | overrides
+    parameters, inputs = {"profile": profile} | overrides, results.inputs(settings)
     runs = []
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
     for number, name in enumerate(chosen):
@@ -79,7 +79,7 @@ def build(
         report(
             f"[{number + 1}/{len(chosen)}] {name.stem}" + (f"  (about {_clock(left)} left)" if left else "")
         )
-        runs.append(_run(root / name, stage / name, parameters, results.inputs(settings)))
+        runs.append(_run(root / name, stage / name, parameters, inputs))
         if runs[-1].error:
             report(f"  FAILED: {runs[-1].error}")
     failed = [run for run in runs if run.error]

@@ -653,7 +653,9 @@ def _freezing_order(run: Run):
     points=True,
 )
 def _freezing_nli(run: Run):
-    yield from _knee(run, "partial_freezing", "NLI", harmless=range(9), harmful=(10,))
+    analysis, bound = "partial_freezing", NOTABLE["NLI"]
+    yield from _shares_lost(run, analysis, "NLI", range(9), "harmless", below=bound)
+    yield from _shares_lost(run, analysis, "NLI", (10,), "harmful", above=bound)
 
 
 @_claim(
@@ -668,15 +670,15 @@ def _freezing_nli(run: Run):
     points=True,
 )
 def _freezing_qa(run: Run):
-    yield from _knee(run, "partial_freezing", "QA", harmless=range(8), harmful=(8, 9, 10))
+    analysis, bound = "partial_freezing", NOTABLE["QA"]
+    yield from _shares_lost(run, analysis, "QA", range(8), "harmless", below=bound)
+    yield from _shares_lost(run, analysis, "QA", (8, 9, 10), "harmful", above=bound)
 
 
-def _knee(run: Run, analysis: str, model: str, harmless: Iterable[int], harmful: Iterable[int] = ()):
-    bounds = {"harmless": dict(below=NOTABLE[model]), "harmful": dict(above=NOTABLE[model])}
-    for (group, bound), layers in zip(bounds.items(), (harmless, harmful), strict=True):
-        for k in run.run_layers(analysis, model, layers) if layers else ():
-            share = run.share_lost(analysis, model, k)
-            yield Comparison(f"{model} at {k}, % of its gain", share, **bound, group=group if harmful else "")
+def _shares_lost(run: Run, analysis: str, model: str, layers: Iterable[int], group: str = "", **bound):
+    for k in run.run_layers(analysis, model, layers):
+        share = run.share_lost(analysis, model, k)
+        yield Comparison(f"{model} at {k}, % of its gain", share, group=group, **bound)
 
 
 @_claim(
@@ -692,7 +694,7 @@ def _knee(run: Run, analysis: str, model: str, harmless: Iterable[int], harmful:
 )
 def _truncation_six(run: Run):
     for model in ("NLI", "QA"):
-        yield from _knee(run, "truncation", model, harmless=range(6, LAST))
+        yield from _shares_lost(run, "truncation", model, range(6, LAST), below=NOTABLE[model])
 
 
 @_claim(
@@ -746,7 +748,7 @@ def _truncation_order(run: Run):
 )
 def _truncation_few(run: Run):
     for model, k in (("NLI", 2), ("QA", 4)):
-        yield from _knee(run, "truncation", model, harmless=[k])
+        yield from _shares_lost(run, "truncation", model, [k], below=NOTABLE[model])
 
 
 @_claim(

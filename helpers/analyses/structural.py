@@ -256,9 +256,8 @@ def predicted_trees(
             continue
         if layer not in encoder.layers:
             raise ValueError(f"unknown layer {layer}; valid: {encoder.layers[0]} to {encoder.layers[-1]}")
-        folder = probes(settings, encoder, settings.probe_seeds[:1], report)[
-            "distance", settings.probe_seeds[0]
-        ]
+        seed = settings.probe_seeds[0]
+        folder = probes(settings, encoder, [seed], report)["distance", seed]
         with np.load(folder / "scores.npz") as scores:
             edges = scores["edges"][encoder.layers.index(layer)]
         for i, drawn in zip(chosen, found, strict=True):

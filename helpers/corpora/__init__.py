@@ -268,14 +268,17 @@ def fingerprint(name: str, path: str | Path) -> str:
     place = Path(path).expanduser()
     found = {p for pattern in (*patterns, "*.parquet") for p in place.rglob(pattern) if p.is_file()}
     files = [place] if place.is_file() else sorted(found)
-    return digest(
-        {str(p.relative_to(place)): sha256_of(p, p.stat().st_size, p.stat().st_mtime_ns) for p in files}
-    )
+    return digest({str(p.relative_to(place)): sha256_of(p) for p in files})
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file, computed anew if its size or time has changed: OntoNotes has ten thousand files."""
+    state = path.stat()
+    return _sha256(path, state.st_size, state.st_mtime_ns)
 
 
 @functools.cache
-def sha256_of(path: Path, size: int, time: int) -> str:
-    """Hash of a file, computed anew if its size or time has changed: OntoNotes has ten thousand files."""
+def _sha256(path: Path, size: int, time: int) -> str:
     return sha256(path)
 
 

@@ -334,9 +334,7 @@ def _hash(files: dict[str, list[Path]]) -> str:
         return uds.fingerprint()
     hashes = {}
     for split, found in files.items():
-        hashes[split] = [
-            corpora.sha256_of(path, path.stat().st_size, path.stat().st_mtime_ns) for path in found
-        ]
+        hashes[split] = [corpora.sha256_of(path) for path in found]
     return digest(hashes)
 
 
