@@ -3,8 +3,8 @@
 Masked language modelling on held-out text by genre and by place in a long input, cloze on common words,
 minimal pairs of agreement and reflexives scored by pseudo-log-likelihood (Salazar et al. 2020), and two
 probes per layer on a treebank: parts of speech by a linear classifier, and syntactic distance (Hewitt and
-Manning 2019) in a compact version. Baselines: a random encoder of the same shape, and a unigram model, a
-lexicon or a chain of neighbours, whichever the task can be solved with to some extent.
+Manning 2019) by a small structural probe. Baselines: a random encoder of the same shape, and a unigram
+model, a lexicon or a chain of neighbours, whichever the task can be solved with to some extent.
 """
 
 import time
@@ -16,16 +16,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.sparse.csgraph import minimum_spanning_tree
 from torch.nn import functional as F
 
 from helpers import corpora, encoders, precision, pretraining, results, shipping, statistics, store
 from helpers.corpora.records import Sentence
+from helpers.probing import structural
+from helpers.profiles import StructuralRecipe
 
 ANALYSIS = "pretraining"
 LENGTH, LONG = 128, 512  # wordpieces of an input; long ones show whether all positions are learnt
 COMMON = {"words 1-100": (0, 100), "words 101-1000": (100, 1000)}  # by rank in the training text
 N_RESAMPLES = 500
+RANK, SMALL_PROBE = 64, StructuralRecipe(epochs=8)  # of the distance probes
 
 
 @dataclass(frozen=True)
@@ -126,16 +128,19 @@ def evaluate(
         [s for s in corpora.load("ud-ewt", split, path=treebank, limit=limit) if 3 <= len(s.words) <= 50]
         for split, limit in (("train", sizes.train_sentences), ("dev", sizes.dev_sentences))
     ]
-    gold = [[gold_tree(s) for s in part] for part in trees]
     add("pos_accuracy", "Lexicon", "ud-ewt", *lexicon_baseline(*trees))
-    add("uuas", "Chain", "ud-ewt", *chain_baseline(gold[1]))
+    add("uuas", "Chain", "ud-ewt", *chain_baseline(trees[1]))
     for model_name, random_init in (("Base", None), ("Random", 0)):
         encoder = encoders.load(folder, random_init=random_init, device=device)
-        states = [np.concatenate(list(encoders.hidden_states(encoder, part))) for part in trees]
-        for number, layer in enumerate(encoder.layers):
-            x = [torch.from_numpy(s[:, number].astype(np.float32)) for s in states]
-            add("pos_accuracy", model_name, "ud-ewt", *pos_probe(*x, *trees, seed=sizes.seed), layer)
-            add("uuas", model_name, "ud-ewt", *distance_probe(*x, *gold, seed=sizes.seed), layer)
+        states = [
+            np.concatenate(list(encoders.hidden_states(encoder, part))).swapaxes(0, 1).astype(np.float32)
+            for part in trees
+        ]
+        found = distance_probes(*map(list, states), *trees, seed=sizes.seed, device=device)
+        for layer, x, test_x, arcs in zip(encoder.layers, *states, found, strict=True):
+            x, test_x = torch.from_numpy(x), torch.from_numpy(test_x)
+            add("pos_accuracy", model_name, "ud-ewt", *pos_probe(x, test_x, *trees, seed=sizes.seed), layer)
+            add("uuas", model_name, "ud-ewt", *arcs, layer)
         report(f"{model_name}: probes of {len(encoder.layers)} layers done, {time.time() - began:.0f} s")
     return results.table(rows)
 
@@ -480,103 +485,50 @@ def prefers_first(scorer, tokenizer, pairs: list[tuple[Words, Words]]) -> np.nda
 # -- probes --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Tree:
-    """A dependency tree: path lengths (n, n) between all words; arcs and words without punctuation."""
+def distance_probes(
+    states: list[np.ndarray],
+    heldout_states: list[np.ndarray],
+    train: list[Sentence],
+    heldout: list[Sentence],
+    *,
+    recipe: StructuralRecipe = SMALL_PROBE,
+    seed: int,
+    device: str = "auto",
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """UUAS of distance probes (:mod:`helpers.probing.structural`), smaller and trained for less long.
 
-    distances: np.ndarray
-    words: np.ndarray
-    arcs: frozenset[tuple[int, int]]
-
-
-def gold_tree(sentence: Sentence) -> Tree:
-    """The tree of an annotated sentence, undirected."""
-    n = len(sentence.words)
-    distances = np.full((n, n), np.inf, np.float32)
-    np.fill_diagonal(distances, 0)
-    edges = [(min(i, h - 1), max(i, h - 1)) for i, h in enumerate(sentence.heads) if h]
-    for a, b in edges:
-        distances[a, b] = distances[b, a] = 1
-    for k in range(n):  # Floyd and Warshall
-        distances = np.minimum(distances, distances[:, k, None] + distances[None, k])
-    plain = np.array([tag != "PUNCT" for tag in sentence.upos])
-    arcs = frozenset((a, b) for a, b in edges if plain[a] and plain[b])
-    return Tree(distances, np.flatnonzero(plain), arcs)
-
-
-def _found(trees: list[Tree], predicted: list[set]) -> tuple[np.ndarray, np.ndarray]:
-    """Of each gold arc whether it was predicted, and the number of its sentence."""
-    hits = [
-        (arc in arcs, i) for i, (t, arcs) in enumerate(zip(trees, predicted, strict=True)) for arc in t.arcs
-    ]
-    return np.array([h for h, _ in hits], float), np.array([i for _, i in hits])
-
-
-def chain_baseline(trees: list[Tree]) -> tuple[np.ndarray, np.ndarray]:
-    """UUAS of linking each word to its neighbour: (found, sentence) of each gold arc."""
-    return _found(trees, [set(zip(t.words[:-1].tolist(), t.words[1:].tolist(), strict=True)) for t in trees])
-
-
-def spanning_tree(distances: np.ndarray, words: np.ndarray) -> set[tuple[int, int]]:
-    """Arcs of the minimum spanning tree over some of the words by distances (n, n)."""
-    if len(words) < 2:
-        return set()
-    # The library takes an entry of 0 for no edge.
-    tree = minimum_spanning_tree(distances[np.ix_(words, words)] + 1e-6 * (1 - np.eye(len(words)))).tocoo()
-    pairs = zip(words[tree.row].tolist(), words[tree.col].tolist(), strict=True)
-    return {(min(a, b), max(a, b)) for a, b in pairs}
-
-
-def distance_probe(
-    train, dev, train_trees: list[Tree], dev_trees: list[Tree], *, rank: int = 64, epochs: int = 6, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """UUAS on dev of a linear map under which squared distances are tree distances.
-
-    ``train`` and ``dev`` (n_words, d) are states of the trees' words, one sentence after another. Loss and
-    decoding are Hewitt and Manning's (2019); the rank is lower and training shorter than theirs. Returns
-    (found, sentence) of each gold arc of dev.
+    ``states`` and ``heldout_states`` hold for each layer an array (n_words, d), sentence after sentence. The
+    last tenth of ``train`` is left to stop training by. Returns for each layer (found, sentence) of each gold
+    arc of ``heldout``.
     """
-    generator = torch.Generator().manual_seed(seed)
-    scale = train.std()
-    parts = torch.split(train / scale, [len(t.distances) for t in train_trees])
-    probe = (torch.rand(train.shape[1], rank, generator=generator) * 0.1 - 0.05).requires_grad_()
-    order = np.argsort([len(p) for p in parts], kind="stable")
-    groups = [order[i : i + 25] for i in range(0, len(order), 25)]
-    padded = []
-    for group in groups:
-        length = len(parts[group[-1]])
-        x = torch.nn.utils.rnn.pad_sequence([parts[i] for i in group], batch_first=True)
-        gold, weight = torch.zeros(len(group), length, length), torch.zeros(len(group), length, length)
-        for row, i in enumerate(group):
-            n = len(parts[i])
-            gold[row, :n, :n] = torch.from_numpy(train_trees[i].distances)
-            weight[row, :n, :n] = 1 / n**2 / len(group)
-        padded.append((x, gold, weight))
-    optimizer = torch.optim.Adam([probe], lr=5e-3)
-    steps = epochs * len(padded)
-    for step in range(steps):
-        if step % len(padded) == 0:
-            shuffled = torch.randperm(len(padded), generator=generator)
-        x, gold, weight = padded[shuffled[step % len(padded)]]
-        for group in optimizer.param_groups:
-            group["lr"] = 5e-3 * (1 - step / steps)
-        loss = ((_squared(x @ probe) - gold).abs() * weight).sum()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    with torch.no_grad():
-        parts = torch.split(dev / scale, [len(t.distances) for t in dev_trees])
-        predicted = [
-            spanning_tree(_squared((x @ probe)[None])[0].numpy().astype(float), t.words)
-            for x, t in zip(parts, dev_trees, strict=True)
-        ]
-    return _found(dev_trees, predicted)
+    n_fitted = len(train) - max(1, len(train) // 10)
+    cut = sum(len(s.words) for s in train[:n_fitted])
+    heads, lengths, _ = structural.arrays(train)
+    fitted = structural.Parsed([x[:cut] for x in states], heads[:cut], lengths[:n_fitted])
+    stopping = structural.Parsed([x[cut:] for x in states], heads[cut:], lengths[n_fitted:])
+    trained = structural.fit("distance", fitted, stopping, rank=RANK, recipe=recipe, seed=seed, device=device)
+    heads, lengths, keep = structural.arrays(heldout)
+    judged = structural.Parsed(heldout_states, heads, lengths)
+    scores = structural.evaluate("distance", trained.parameters["B"], judged, keep, device=device)
+    return [_each(*both) for both in zip(scores["uuas_sum"].T, scores["uuas_count"].T, strict=True)]
 
 
-def _squared(x: torch.Tensor) -> torch.Tensor:
-    """Squared distances of points (n, length, d) to one another, (n, length, length)."""
-    norms = x.square().sum(-1)
-    return (norms[:, :, None] + norms[:, None] - 2 * x @ x.transpose(1, 2)).clamp_min(0)
+def chain_baseline(sentences: list[Sentence]) -> tuple[np.ndarray, np.ndarray]:
+    """UUAS of linking each word to its neighbour: (found, sentence) of each gold arc."""
+    counts = []
+    for sentence in sentences:
+        heads, _, keep = structural.arrays([sentence])
+        places = np.arange(len(heads))
+        gold = structural.tree_distances(heads)
+        counts.append(structural.uuas(gold, abs(places[:, None] - places), keep))
+    return _each(*np.array(counts).T)
+
+
+def _each(found: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(found or not, sentence) of each arc, given how many of a sentence's arcs were found."""
+    found, total = found.astype(int), total.astype(int)
+    hits = [np.arange(n) < k for k, n in zip(found, total, strict=True)]
+    return np.concatenate(hits).astype(float), np.repeat(np.arange(len(total)), total)
 
 
 def lexicon_baseline(train: list[Sentence], dev: list[Sentence]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,13 +3,14 @@
 import copy
 import random
 
-import networkx
 import numpy as np
 import pytest
 import torch
 
 from helpers import encoders, pretraining, quality, results, store
 from helpers.corpora.records import Sentence
+from helpers.probing import structural
+from helpers.profiles import StructuralRecipe
 
 
 @pytest.fixture(scope="module")
@@ -194,67 +195,38 @@ def sentences():
     return [random_sentence(rng, rng.randint(4, 12), number) for number in range(120)]
 
 
-def test_gold_tree_against_networkx(sentences):
-    for sentence in sentences[:30]:
-        graph = networkx.Graph([(i, h - 1) for i, h in enumerate(sentence.heads) if h])
-        tree = quality.gold_tree(sentence)
-        lengths = dict(networkx.all_pairs_shortest_path_length(graph))
-        n = len(sentence.words)
-        assert tree.distances.tolist() == [[lengths[i][j] for j in range(n)] for i in range(n)]
-        plain = {i for i, tag in enumerate(sentence.upos) if tag != "PUNCT"}
-        assert tree.arcs == {tuple(sorted(e)) for e in graph.edges if set(e) <= plain}
-        assert set(tree.words) == plain
-
-
-def test_spanning_tree_against_networkx():
-    rng = np.random.default_rng(0)
-    for n in (2, 3, 9):
-        x = rng.normal(size=(n + 2, 4))
-        distances = np.square(x[:, None] - x[None]).sum(-1)
-        words = np.sort(rng.choice(n + 2, n, replace=False))
-        graph = networkx.Graph()
-        graph.add_weighted_edges_from((a, b, distances[a, b]) for a in words for b in words if a < b)
-        expected = {tuple(sorted(e)) for e in networkx.minimum_spanning_tree(graph).edges}
-        assert quality.spanning_tree(distances, words) == expected
-    assert quality.spanning_tree(np.zeros((3, 3)), np.arange(3))  # ties of zero still give a tree
-    assert quality.spanning_tree(np.zeros((3, 3)), np.array([1])) == set()
-
-
-def test_distance_probe_finds_trees_that_are_there(sentences):
+def test_distance_probes_find_trees_that_are_there(sentences):
     """A tree's path lengths are squared distances when each arc is a direction of its own."""
     rng = np.random.default_rng(0)
     mix = np.linalg.qr(rng.normal(size=(40, 40)))[0]
-    trees = [quality.gold_tree(s) for s in sentences]
-    states = []
-    for sentence in sentences:
-        n = len(sentence.words)
-        paths = np.zeros((n, 40))
-        for word in range(n):
-            node = word
-            while sentence.heads[node]:
-                paths[word, node] = 1
-                node = sentence.heads[node] - 1
-        paths[:, 12:] = rng.normal(size=(n, 28))  # to be projected away
-        states.append(paths @ mix)
-    split = sum(len(s) for s in states[:80])
-    x = torch.from_numpy(np.concatenate(states)).float()
-    found, sentence = quality.distance_probe(
-        x[:split], x[split:], trees[:80], trees[80:], rank=12, epochs=150, seed=0
+    heads, lengths, keep = structural.arrays(sentences)
+    planted = rng.normal(scale=0.3, size=(len(heads), 40))  # to be projected away
+    planted[:, :12] = structural.paths(heads, lengths)
+    noise = rng.normal(size=planted.shape)
+    split = sum(len(s.words) for s in sentences[:90])
+    states = [x.astype(np.float32) for x in (planted @ mix, noise)]
+    recipe = StructuralRecipe(epochs=60, learning_rate=0.01)
+    tree, none = quality.distance_probes(
+        [x[:split] for x in states],
+        [x[split:] for x in states],
+        sentences[:90],
+        sentences[90:],
+        recipe=recipe,
+        seed=0,
     )
-    assert len(found) == sum(len(t.arcs) for t in trees[80:]) and sentence.max() < 40
-    chance, _ = quality.distance_probe(
-        torch.randn(split, 40), torch.randn(len(x) - split, 40), trees[:80], trees[80:], rank=12, seed=0
-    )
-    assert found.mean() > 0.85 > 0.6 > chance.mean()
+    kept = [sum(tag != "PUNCT" for tag in s.upos) for s in sentences[90:]]
+    for _, sentence in (tree, none):
+        assert np.bincount(sentence, minlength=30).tolist() == [max(n - 1, 0) for n in kept]
+    assert tree[0].mean() > 0.85 > 0.6 > none[0].mean()
 
 
 def test_chain_baseline_by_hand():
     sentence = Sentence(
         "s", ("a", "b", ",", "c", "d"), upos=("X", "X", "PUNCT", "X", "X"), heads=(2, 0, 2, 2, 1)
     )
-    found, groups = quality.chain_baseline([quality.gold_tree(sentence)])
+    found, groups = quality.chain_baseline([sentence, sentence])
     # Arcs a-b, b-c (neighbours once the comma is left out) and a-d.
-    assert sorted(found.tolist()) == [0.0, 1.0, 1.0] and set(groups) == {0}
+    assert found.tolist() == [1.0, 1.0, 0.0] * 2 and groups.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_lexicon_baseline_by_hand():

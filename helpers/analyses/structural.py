@@ -34,11 +34,8 @@ class Treebank:
     digest: str
 
     def arrays(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Heads (n_words,), lengths (n_sentences,) and, false for punctuation, keep (n_words,)."""
-        records = self.parts[part]
-        keep = [tag != structural.PUNCTUATION for record in records for tag in record.upos]
-        heads = [head for record in records for head in record.heads]
-        return np.array(heads), np.array([len(record.words) for record in records]), np.array(keep)
+        """Heads, lengths and words that are no punctuation, as by :func:`structural.arrays`."""
+        return structural.arrays(self.parts[part])
 
 
 def treebank(settings: Profile) -> Treebank:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
+from helpers.corpora.records import Sentence
 from helpers.probing import layerwise
 from helpers.profiles import StructuralRecipe
 
@@ -72,6 +73,13 @@ class Parsed:
 
 
 # -- trees -----------------------------------------------------------------------------------------
+
+
+def arrays(sentences: Sequence[Sentence]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heads (n_words,), lengths (n_sentences,) and, false for punctuation, keep (n_words,)."""
+    heads = np.array([head for sentence in sentences for head in sentence.heads])
+    keep = np.array([tag != PUNCTUATION for sentence in sentences for tag in sentence.upos])
+    return heads, np.array([len(sentence.words) for sentence in sentences]), keep
 
 
 def paths(heads: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
