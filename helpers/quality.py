@@ -27,7 +27,7 @@ ANALYSIS = "pretraining"
 LENGTH, LONG = 128, 512  # wordpieces of an input; long ones show whether all positions are learnt
 COMMON = {"words 1-100": (0, 100), "words 101-1000": (100, 1000)}  # by rank in the training text
 N_RESAMPLES = 500
-RANK, SMALL_PROBE = 64, StructuralRecipe(epochs=8)  # of the distance probes
+RANK, SMALL_PROBE = 64, StructuralRecipe(epochs=15)  # of the distance probes
 
 
 @dataclass(frozen=True)
