@@ -180,7 +180,7 @@ PROFILES: dict[str, Profile] = {
             tasks=(
                 Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_MINIBERT), 1000, 400),
                 Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_MINIBERT_NLI), 800, 500),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 2500, 400),
+                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 2000, 400),
             ),
             n_tokens=2000,
             suite="uds",
