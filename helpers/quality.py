@@ -32,7 +32,7 @@ RANK, SMALL_PROBE = 64, StructuralRecipe(epochs=15)  # of the distance probes
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. The defaults take some five minutes on two cores."""
+    """How much is measured. The defaults take a minute on two cores."""
 
     windows: int = 160  # held-out stretches a genre, of 128 wordpieces
     cloze: int = 400  # masked words a class
