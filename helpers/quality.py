@@ -136,7 +136,7 @@ def evaluate(
             np.concatenate(list(encoders.hidden_states(encoder, part))).swapaxes(0, 1).astype(np.float32)
             for part in trees
         ]
-        found = distance_probes(*map(list, states), *trees, seed=sizes.seed, device=device)
+        found = distance_probes(*states, *trees, seed=sizes.seed, device=device)
         for layer, x, test_x, arcs in zip(encoder.layers, *states, found, strict=True):
             x, test_x = torch.from_numpy(x), torch.from_numpy(test_x)
             add("pos_accuracy", model_name, "ud-ewt", *pos_probe(x, test_x, *trees, seed=sizes.seed), layer)
@@ -486,8 +486,8 @@ def prefers_first(scorer, tokenizer, pairs: list[tuple[Words, Words]]) -> np.nda
 
 
 def distance_probes(
-    states: list[np.ndarray],
-    heldout_states: list[np.ndarray],
+    states: np.ndarray,
+    heldout_states: np.ndarray,
     train: list[Sentence],
     heldout: list[Sentence],
     *,
@@ -497,15 +497,15 @@ def distance_probes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """UUAS of distance probes (:mod:`helpers.probing.structural`), smaller and trained for less long.
 
-    ``states`` and ``heldout_states`` hold for each layer an array (n_words, d), sentence after sentence. The
-    last tenth of ``train`` is left to stop training by. Returns for each layer (found, sentence) of each gold
-    arc of ``heldout``.
+    ``states`` and ``heldout_states`` (n_layers, n_words, d) are of the sentences' words, one sentence after
+    another. The last tenth of ``train`` is left to stop training by. Returns for each layer (found,
+    sentence) of each gold arc of ``heldout``.
     """
     n_fitted = len(train) - max(1, len(train) // 10)
     cut = sum(len(s.words) for s in train[:n_fitted])
     heads, lengths, _ = structural.arrays(train)
-    fitted = structural.Parsed([x[:cut] for x in states], heads[:cut], lengths[:n_fitted])
-    stopping = structural.Parsed([x[cut:] for x in states], heads[cut:], lengths[n_fitted:])
+    fitted = structural.Parsed(states[:, :cut], heads[:cut], lengths[:n_fitted])
+    stopping = structural.Parsed(states[:, cut:], heads[cut:], lengths[n_fitted:])
     trained = structural.fit("distance", fitted, stopping, rank=RANK, recipe=recipe, seed=seed, device=device)
     heads, lengths, keep = structural.arrays(heldout)
     judged = structural.Parsed(heldout_states, heads, lengths)

@@ -204,11 +204,11 @@ def test_distance_probes_find_trees_that_are_there(sentences):
     planted[:, :12] = structural.paths(heads, lengths)
     noise = rng.normal(size=planted.shape)
     split = sum(len(s.words) for s in sentences[:90])
-    states = [x.astype(np.float32) for x in (planted @ mix, noise)]
+    states = np.stack([planted @ mix, noise]).astype(np.float32)
     recipe = StructuralRecipe(epochs=60, learning_rate=0.01)
     tree, none = quality.distance_probes(
-        [x[:split] for x in states],
-        [x[split:] for x in states],
+        states[:, :split],
+        states[:, split:],
         sentences[:90],
         sentences[90:],
         recipe=recipe,
