@@ -45,9 +45,6 @@ def _parser() -> argparse.ArgumentParser:
         "corpus", help="folder of .txt or .txt.xz files, a paragraph a line, or a Hub data set"
     )
     pretrain.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
-    pretrain.add_argument(
-        "--after", metavar="NAME", help="go on training a shipped model, such as minibert-seed0"
-    )
     pretrain.add_argument("--heldout", default="heldout*", help="which of the files to hold out (pattern)")
     pretrain.add_argument("--device", default="auto", help="auto, cpu or cuda")
     pretrain.add_argument("--set", **_assignments("a setting of the recipe, such as seed=1 or tokens=5e7"))
@@ -144,16 +141,10 @@ def _state(value: bool | None, yes: str, no: str, neither: str) -> str:
 
 
 def _pretrain(options) -> None:
-    from helpers import pretraining
+    from helpers.pretraining import training
 
     settings = _literals(options.set)
-    if options.after and not (options.out / pretraining.CHECKPOINT).exists():
-        from helpers import shipping
-
-        shipping.reopen(options.after, options.out, settings)
-    if options.after:
-        settings["vocabulary"] = str(options.out / "tokenizer")
-    pretraining.run(options.corpus, options.out, settings, heldout=options.heldout, device=options.device)
+    training.run(options.corpus, options.out, settings, heldout=options.heldout, device=options.device)
 
 
 if __name__ == "__main__":
