@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from helpers import corpora, profiles, results, store
+from helpers import corpora, profiles, provenance, results, store
 from helpers.corpora import fetch
 
 SOURCES = ("_config.yml", "_toc.yml", "book")
@@ -71,7 +71,7 @@ def build(
     fetch_needed(settings, report)
     if only is None:
         shutil.rmtree(stage, ignore_errors=True)
-    parameters, inputs = {"profile": profile} | overrides, results.inputs(settings)
+    parameters, inputs = {"profile": profile} | overrides, provenance.fingerprints(settings)
     runs = []
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
     for number, name in enumerate(chosen):
@@ -127,9 +127,9 @@ def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Run:
         "notebook": store.sha256(template),
         "parameters": parameters,
         "inputs": inputs,
-        "package": results.code(),
+        "package": provenance.code_hash(),
         "recorded": {str(p.relative_to(results.RECORDED)): store.sha256(p) for p in recorded},
-        "versions": {name: results.version(name) for name in ("papermill", "matplotlib", *results.PACKAGES)},
+        "versions": provenance.versions(("papermill", "matplotlib", *provenance.PACKAGES)),
     }
     took = 0.0
 

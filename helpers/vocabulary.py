@@ -2,6 +2,7 @@
 
 MODELS = ("Dep", "NLI", "QA")  # fine-tuned
 BASELINES = ("Lexical", "Random")  # the embeddings of Base, and the encoder before any training
+ORDER = (*MODELS, "Base", "Random", "Lexical")  # of tables and legends
 HEADLINE = {"Dep": "las", "NLI": "accuracy", "QA": "f1"}  # the score that each is judged by
 LAST = 11  # the claims name the layers of an encoder of twelve blocks
 RANDOM_SEED = 1000  # of the randomly initialised encoder

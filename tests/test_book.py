@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from helpers import book, profiles, results
+from helpers import book, profiles, provenance, results
 
 ROOT = book.source_root()
 NOTEBOOKS = book.notebooks(ROOT)
@@ -128,7 +128,7 @@ def test_results_are_written_with_their_provenance(built, home):
     assert set(tuned[tuned["model"] == "Dep"]["seed"]) == set(smoke.seeds)
     inside = (tuned["ci_low"] <= tuned["value"] + 1e-9) & (tuned["value"] <= tuned["ci_high"] + 1e-9)
     assert inside.mean() > 0.9  # percentile intervals need not hold the estimate, but nearly all do
-    assert results.read_provenance(home / "results" / "smoke")["rsa"]["settings"]["name"] == "smoke"
+    assert provenance.read(home / "results" / "smoke")["rsa"]["settings"]["name"] == "smoke"
 
 
 def test_a_second_build_runs_nothing_again(built):
@@ -158,7 +158,7 @@ def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, mo
 
     monkeypatch.setattr(book, "_papermill", failing)
     another = secrets.token_hex()  # a package that no run before has been of: the store outlives them
-    monkeypatch.setattr(results, "code", lambda: another)
+    monkeypatch.setattr(provenance, "code_hash", lambda: another)
     monkeypatch.setattr(book, "notebooks", lambda root: [n for n in NOTEBOOKS if n.stem[:2] in ("02", "05")])
     lines = []
     assert book.build("smoke", only="0", report=lines.append) == 1

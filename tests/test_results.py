@@ -1,13 +1,9 @@
 """Tables of results: their columns, their provenance, and the join with the paper's numbers."""
 
-import functools
-import json
-import subprocess
-
 import pandas as pd
 import pytest
 
-from helpers import profiles, results
+from helpers import profiles, provenance, results
 
 SETTINGS = profiles.settings("smoke")
 ROW = dict(analysis="rsa", metric="rsa_pearson", model="Dep", task="ud-ewt", inputs="wikipedia", layer=3)
@@ -24,10 +20,10 @@ def test_saved_tables_come_back_with_their_provenance(home):
     path = results.save("rsa", frame, SETTINGS, seconds=1.5)
     assert path == home / "results" / "smoke" / "rsa.csv"
     pd.testing.assert_frame_equal(results.read(path), frame)
-    known = results.read_provenance(path.parent)["rsa"]
+    known = provenance.read(path.parent)["rsa"]
     assert known["seconds"] == 1.5 and known["settings"]["name"] == "smoke" and known["packages"]["torch"]
     results.save("finetuning", frame, SETTINGS)
-    assert set(results.read_provenance(path.parent)) == {"rsa", "finetuning"}
+    assert set(provenance.read(path.parent)) == {"rsa", "finetuning"}
 
 
 def test_a_table_counts_as_saved_only_for_the_settings_and_the_code_it_was_made_with(home, monkeypatch):
@@ -37,7 +33,7 @@ def test_a_table_counts_as_saved_only_for_the_settings_and_the_code_it_was_made_
     results.save("rsa", frame, settings)
     assert results.saved("rsa", settings)["value"].tolist() == [0.5]
     assert results.saved("rsa", profiles.settings("smoke", n_tokens=150)) is None
-    monkeypatch.setattr(results, "code", lambda: "b" * 64)
+    monkeypatch.setattr(provenance, "code_hash", lambda: "b" * 64)
     assert results.saved("rsa", settings) is None
 
 
@@ -52,43 +48,6 @@ def test_a_table_that_lacks_points_or_is_of_other_data_is_made_anew(home, tmp_pa
     assert results.saved("rsa", settings) is not None
     text.write_text("Another sentence.")
     assert results.saved("rsa", settings) is None
-
-
-def test_the_commit_is_that_of_the_code_a_process_began_with(tmp_path, monkeypatch):
-    def git(*command):
-        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", *who, *command], cwd=tmp_path, check=True, capture_output=True)
-
-    code, recorded = tmp_path / "helpers" / "results.py", tmp_path / "book" / "recorded" / "rsa.csv"
-    monkeypatch.setattr(results, "__file__", str(code))
-    monkeypatch.setattr(results, "commit", functools.cache(results.commit.__wrapped__))
-    assert results.commit() == ""
-    for path in (code, recorded):
-        path.parent.mkdir(parents=True)
-        path.write_text("one")
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "one")
-    recorded.write_text("two")
-    results.commit.cache_clear()
-    clean = results.commit()
-    assert len(clean) == 40
-    code.write_text("two")
-    assert results.commit() == clean
-    results.commit.cache_clear()
-    assert results.commit() == clean + "+changes"
-
-
-def test_overridden_settings_do_not_overwrite_the_profiles_results():
-    changed = profiles.settings("smoke", n_tokens=100)
-    assert results.run_name(SETTINGS) == "smoke"
-    assert results.run_name(changed).startswith("smoke-")
-    assert results.run_name(changed) != results.run_name(profiles.settings("smoke", n_tokens=101))
-
-
-def test_local_folders_are_not_told_in_the_provenance():
-    settings = profiles.settings("smoke", paths={"ud-ewt": "/home/someone/ewt"})
-    assert "/home/someone" not in json.dumps(results.provenance(settings))
 
 
 def test_unknown_and_missing_columns_are_named(tmp_path):
@@ -122,42 +81,80 @@ def test_the_papers_numbers_are_complete_and_join_ours():
         results.paper("cka")
 
 
-def test_numbers_of_a_minibert_that_was_trained_further_since_are_told_apart():
-    source = results.provenance(profiles.settings("quick"))
-    assert results.encoder_of(source) == "minibert"
-    assert (
-        results.encoder_of(source | {"weights": "0" * 64})
-        == "minibert as it was before it was trained further"
-    )
-    assert results.told(source).startswith(f"minibert; {results.hardware()}; commit ")
+# -- rows of a table -----------------------------------------------------------------------------------
 
 
-def test_a_run_of_two_encoders_says_which_analyses_are_of_which(tmp_path):
-    entry = results.provenance(profiles.settings("quick")) | {"hardware": "a machine"}
-    entry["settings"] = json.loads(json.dumps(entry["settings"]))
-    old = entry | {"weights": "0" * 64, "commit": "1" * 40}
-    for name, source in (("rsa", entry), ("edge_probing", old), ("finetuning", entry | {"commit": "2" * 40})):
-        results.add_entry(tmp_path, name, source)
-    rows = results.origins(tmp_path).set_index("analyses")
-    assert rows.index.tolist() == ["rsa, finetuning", "edge probing"]
-    assert rows["encoder"].tolist() == ["minibert", "minibert as it was before it was trained further"]
-    assert rows.loc["edge probing", "commit"] == "1" * 10
-    assert rows.loc["rsa, finetuning", "commit"].endswith(", " + "2" * 10)
-    assert (rows["fine-tuning seeds"] == 2).all()
-    told = "Dep on uds-dep, 1,000 records, 1 epoch, dropout 0; NLI on uds-nli, 800 records"
-    assert rows["tuned"].str.startswith(told).all()
+@pytest.fixture
+def frame():
+    rows = [dict(analysis="rsa", metric="rsa_pearson", model=m, layer=k, seed=s, value=k / 10)
+            for m, seeds in (("NLI", (0, 1)), ("Dep", (0, 1)), ("Random", (1000,)), ("Base", (None,)))
+            for s in seeds for k in (-1, 0, 11)]  # fmt: skip
+    rows.append(dict(analysis="rsa_between_seeds", metric="rsa_pearson", model="NLI", layer=0, value=0.9))
+    return results.table(rows)
 
 
-def test_analyses_of_models_that_were_tuned_otherwise_are_told_apart(tmp_path):
-    entry = json.loads(json.dumps(results.provenance(profiles.settings("quick"))))
-    other = json.loads(json.dumps(entry))
-    del other["settings"]["tasks"][0]["recipe"]["dropout"]
-    for name, source in (("rsa", entry), ("edge_probing", other), ("truncation", entry)):
-        results.add_entry(tmp_path, name, source)
-    rows = results.origins(tmp_path).set_index("analyses")
-    assert rows.index.tolist() == ["rsa", "edge probing", "truncation"]
-    assert rows.loc["edge probing", "tuned"].startswith(
-        "Dep on uds-dep, 1,000 records, 1 epoch, the encoder's dropout"
-    )
-    assert rows.loc["truncation", "tuned"].startswith("Dep on uds-dep, 300 records")  # the sweep's own sizes
-    assert rows.loc["truncation", "fine-tuning seeds"] == 1
+def test_rows_are_selected_by_one_value_or_several(frame):
+    chosen = results.select(frame, analysis="rsa", model=["Dep", "NLI"], layer=11, seed=0)
+    assert chosen["model"].tolist() == ["NLI", "Dep"]  # the table's own order and index
+    assert chosen.index.tolist() == frame.index[chosen.index].tolist() and set(chosen["seed"]) == {0}
+    assert len(results.select(frame, layer=range(-1, 1))) == 13
+    assert len(results.select(frame, model={"NLI": "any iterable", "Base": ""})) == 10
+    assert results.select(frame).equals(frame) and results.select(frame, model=[]).empty
+
+
+def test_empty_values_are_selected_only_where_asked_for(frame):
+    assert set(results.select(frame, seed=[0, 1])["model"]) == {"NLI", "Dep"}
+    assert set(results.select(frame, seed=pd.NA)["model"]) == {"Base", "NLI"}
+    assert len(results.select(frame, seed=[1000, pd.NA])) == 3 + 3 + 1
+    assert len(results.select(frame, inputs=float("nan"))) == len(frame)
+    # Columns of objects, as tables that were never saved have them, know None.
+    assert len(results.select(frame.astype({"model": object}).replace({"Base": None}), model=pd.NA)) == 3
+
+
+def test_values_that_do_not_occur_are_refused_with_those_that_do(frame):
+    with pytest.raises(ValueError, match="no row has model 'QA'; this table has: Base, Dep, NLI, Random"):
+        results.select(frame, model=["NLI", "QA"])
+    with pytest.raises(ValueError, match="no row has layer 3; this table has: -1, 0, 11"):
+        results.select(frame, layer=3)
+    with pytest.raises(ValueError, match="no row has model missing"):
+        results.select(frame, model=pd.NA)
+    with pytest.raises(TypeError):
+        results.select(frame, modle="NLI")
+
+
+def test_one_seed_keeps_what_was_not_tuned(frame):
+    for seed, chosen in ((0, results.one_seed(frame)), (1, results.one_seed(frame, 1))):
+        tuned = chosen[chosen["model"].isin(["NLI", "Dep"])]
+        assert set(tuned["seed"].dropna()) == {seed} and len(chosen) == 13
+    assert set(chosen["model"]) == set(frame["model"])
+    assert "rsa_between_seeds" in set(chosen["analysis"])
+
+
+def test_wide_tables_have_the_models_in_the_books_order(frame):
+    mine = results.one_seed(results.select(frame, analysis="rsa"))
+    grid = results.wide(mine, "layer")
+    assert grid.columns.tolist() == ["Dep", "NLI", "Base", "Random"] and grid.index.tolist() == [-1, 0, 11]
+    assert grid.loc[11, "NLI"] == 1.1
+    assert results.wide(mine, "model", "layer").equals(grid.T)
+    named = mine.assign(text="x")
+    assert (results.wide(named, "layer", values="text") == "x").all(axis=None)
+
+
+def test_numbers_are_written_with_their_intervals():
+    number = (-0.0049, -0.0151, 0.002)
+    assert results.format_number(*number) == "0.00 [−0.02, 0.00]"
+    assert results.format_number(*number, points=True, signed=True) == "−0.5 [−1.5, +0.2]"
+    assert results.format_number(-0.0049, points=True) == "−0.5"
+    assert results.format_number(0.5, float("nan"), float("nan")) == "0.50"
+
+
+def test_rows_are_written_with_their_intervals():
+    frame = pd.DataFrame(dict(value=[0.123, -0.5], ci_low=[0.1, float("nan")], ci_high=[0.2, float("nan")]))
+    assert results.format_rows(frame) == ["0.12 [0.10, 0.20]", "−0.50"]
+    assert results.format_rows(frame, points=True, signed=True) == ["+12.3 [+10.0, +20.0]", "−50.0"]
+
+
+def test_recorded_runs_are_those_with_scores_of_the_models():
+    runs = results.recorded_runs()
+    assert "reduced" in runs and "pretraining" not in runs
+    assert runs["reduced"]["rsa"].equals(results.recorded("reduced", "rsa")[0])

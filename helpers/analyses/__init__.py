@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from helpers import results
+from helpers import provenance, results
 from helpers.analyses.ablations import (
     from_above,
     knees,
@@ -92,7 +92,7 @@ def run_all(
     for name in only:
         if name not in ANALYSES:
             raise ValueError(f"unknown analysis {name!r}; valid: {', '.join(ANALYSES)}")
-    report(results.banner(settings))
+    report(provenance.banner(settings))
     failed = {}
     for name in only or ANALYSES:
         report(f"== {name}")

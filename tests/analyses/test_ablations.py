@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import ablations, profiles, results
+from helpers import ablations, profiles, provenance, results
 from helpers.analyses import ablations as sweeps
 from helpers.corpora.records import Pair
 from helpers.profiles import Task, TuningRecipe
@@ -60,7 +60,7 @@ def test_partial_freezing(settings, fake):
     assert any("loss is nan at step 3); going on" in line for line in said)
     assert said[-1].startswith("1 points of partial_freezing failed, the table lacks them: NLI, seed 1, ")
     assert (1, "one_rate", 3) in scores.index and (1, "tuned_head", 3) not in scores.index
-    (entry,) = results.read_provenance(results.store.home() / "results" / results.run_name(settings)).values()
+    (entry,) = provenance.read(results.store.home() / "results" / provenance.run_name(settings)).values()
     assert list(entry["failed"]) == ["NLI, seed 1, frozen through 3, head's rate 0.01"]
     assert entry["records"] == {"NLI": [27, 3, 20]}
 

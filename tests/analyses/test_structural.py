@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers import analyses, encoders, profiles, results, statistics
+from helpers import analyses, encoders, profiles, provenance, results, statistics
 from helpers.analyses import structural as analysis
 from helpers.corpora.records import Sentence
 from helpers.probing import structural
@@ -69,7 +69,7 @@ def test_the_table_has_every_model_layer_and_metric(frame, home, settings):
     assert not main.duplicated(["metric", "model", "layer", "seed"]).any()
     assert (main["ci_low"] <= main["value"]).all() and (main["value"] <= main["ci_high"]).all()
     assert set(frame["n"]) == {24}
-    read = results.read(home / "results" / results.run_name(settings) / "structural_probe.csv")
+    read = results.read(home / "results" / provenance.run_name(settings) / "structural_probe.csv")
     np.testing.assert_allclose(read["value"], frame["value"], rtol=1e-5)
 
 

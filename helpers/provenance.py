@@ -1,0 +1,200 @@
+"""Where a number comes from: commit and hash of the code, settings, encoder, data, packages, hardware.
+
+Written beside every table of results, and said by every page that shows one.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from helpers import profiles, store
+
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy", "scipy", "pandas")
+FILE = "provenance.json"
+# A saved table is outdated as soon as one of these differs.
+DECISIVE = ("code", "settings", "weights", "corpora", "packages")
+
+
+# -- of this process -----------------------------------------------------------------------------------
+
+
+def entry(settings: profiles.Profile) -> dict:
+    """All that the numbers of a run depend on, as it is now."""
+    chosen = dataclasses.asdict(settings)
+    chosen["paths"] = sorted(settings.paths)  # where the folders lie does not change the result
+    return {
+        "commit": commit(),
+        "code": code_hash(),
+        "settings": chosen,
+        **fingerprints(settings),
+        "python": platform.python_version(),
+        "packages": versions(PACKAGES),
+        "hardware": hardware(),
+    }
+
+
+def is_current(saved: dict, settings: profiles.Profile) -> bool:
+    """Whether a saved entry has the settings, code, weights, data and packages of now."""
+    now = json.loads(json.dumps(entry(settings)))
+    return all(saved.get(key) == now[key] for key in DECISIVE)
+
+
+def run_name(settings: profiles.Profile) -> str:
+    """Folder of a run's results: the profile's name, with a hash added where settings were overridden."""
+    if settings == profiles.PROFILES[settings.name]:
+        return settings.name
+    return f"{settings.name}-{store.digest(dataclasses.asdict(settings))[:8]}"
+
+
+def banner(settings: profiles.Profile) -> str:
+    """What a notebook or a run prints first: profile, encoder, device, versions, commit."""
+    tasks = ", ".join(f"{t.model} on {t.corpus}" for t in settings.tasks)
+    packages = ", ".join(f"{name} {number}" for name, number in versions(PACKAGES[:3]).items())
+    return (
+        f"profile   {run_name(settings)}\nencoder   {settings.encoder}\ntasks     {tasks}\n"
+        f"device    {hardware()}\nversions  Python {platform.python_version()}, {packages}\n"
+        f"commit    {commit() or 'not in a repository'}"
+    )
+
+
+def fingerprints(settings: profiles.Profile) -> dict:
+    """Hashes of the encoder (``weights``) and of the corpora given as local folders (``corpora``)."""
+    from helpers import corpora
+
+    given = {name: corpora.fingerprint(name, path) for name, path in sorted(settings.paths.items())}
+    return {"weights": _weights(settings.encoder), "corpora": given}
+
+
+@functools.lru_cache(maxsize=4)
+def _weights(encoder: str) -> str:
+    from helpers import encoders
+
+    return encoders.fingerprint(encoders.resolve(encoder))
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The installed version of each package."""
+    return {name: version(name) for name in packages}
+
+
+@functools.cache
+def code_hash() -> str:
+    """Hash of the package's files, as they were when first asked."""
+    package = Path(__file__).parent
+    files = [*package.rglob("*.py"), *package.rglob("*.mplstyle"), *(package / "assets").rglob("*")]
+    return store.digest({str(p.relative_to(package)): store.sha256(p) for p in sorted(files) if p.is_file()})
+
+
+@functools.cache
+def commit() -> str:
+    """Commit of the working copy, with ``+changes`` if it differs from it; empty outside a repository.
+
+    As it was when first asked: that is the code which a process has loaded. Recorded results do not count as
+    changes: nothing is computed from them, and a run writes them one after another.
+    """
+    root, code = Path(__file__).resolve().parents[1], ["--", ".", ":(exclude)book/recorded"]
+    try:
+        head, status = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", *code])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.strip() + ("+changes" if status.strip() else "")
+
+
+def hardware() -> str:
+    """Processor, number of cores, graphics card if there is one, and the precision of matrix products."""
+    import torch
+
+    from helpers import precision
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [x.split(":", 1)[1].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x]
+        name = models[0] if models else name
+    parts = [f"{name}, {os.cpu_count()} cores"]
+    cuda = torch.cuda.is_available()
+    if cuda:
+        parts.append(torch.cuda.get_device_name())
+    parts.append(precision.fastest("cuda" if cuda else "cpu"))
+    return ", ".join(parts)
+
+
+# -- beside a table ------------------------------------------------------------------------------------
+
+
+def add_entry(folder: Path, analysis: str, saved: dict) -> None:
+    """Put an analysis's entry into a folder's ``provenance.json``, keeping the others."""
+    with store.locked(store.home() / "results" / ".lock"):
+        known = read(folder) if (folder / FILE).exists() else {}
+        known[analysis] = saved
+        with store.atomic_write(folder / FILE) as file:
+            json.dump(known, file, indent=1, ensure_ascii=False)
+
+
+def read(folder: Path) -> dict:
+    """The entries of a folder of results, by analysis. Raises FileNotFoundError."""
+    return json.loads((folder / FILE).read_text(encoding="utf-8"))
+
+
+def encoder_name(saved: dict) -> str:
+    """The encoder of recorded numbers, as a page should name it.
+
+    MiniBERT is trained further from time to time, so its name may have come to stand for other weights.
+    """
+    name = saved["settings"]["encoder"]
+    stale = name.startswith("minibert") and saved["weights"] != _weights(name)
+    return f"{name} as it was before it was trained further" if stale else name
+
+
+def describe(saved: dict) -> str:
+    """A line to print under recorded numbers: their encoder, hardware and commit."""
+    return f"{encoder_name(saved)}; {saved['hardware']}; commit {saved['commit'][:10]}"
+
+
+def origins(folder: Path) -> pd.DataFrame:
+    """What the tables in a folder of results are of: one row per encoder, way of tuning it and hardware.
+
+    Columns: ``encoder`` (:func:`encoder_name`), ``analyses``, ``tuned``, ``probing suite``, ``fine-tuning
+    seeds`` (their number), ``hardware`` and ``commit``, in words. Analyses of one run can be of different
+    encoders and models if MiniBERT was trained further, or a recipe changed, while it was being recorded.
+    """
+    rows = []
+    for analysis, saved in read(folder).items():
+        chosen = saved["settings"]
+        swept = analysis in ("partial_freezing", "truncation", "reinitialisation")
+        tasks = chosen["sweep"] or chosen["tasks"] if swept else chosen["tasks"]
+        rows.append(
+            {
+                "encoder": encoder_name(saved),
+                "tuned": "; ".join(map(_tuned, tasks)),
+                "probing suite": chosen["suite"],
+                "fine-tuning seeds": len(chosen["sweep_seeds" if swept else "seeds"]),
+                "hardware": saved["hardware"],
+                "analyses": analysis.replace("_", " "),
+                "commit": saved["commit"][:10],
+            }
+        )
+    frame = pd.DataFrame(rows)
+    keys = [column for column in frame if column not in ("analyses", "commit")]
+    joined = frame.groupby(keys, sort=False).agg(lambda values: ", ".join(dict.fromkeys(values)))
+    return joined.reset_index()[["encoder", "analyses", *keys[1:], "commit"]]
+
+
+def _tuned(task: dict) -> str:
+    """What a model was tuned on, and how, in a line."""
+    recipe, limit, epochs = task["recipe"], task["train_limit"], task["recipe"]["epochs"]
+    rate = recipe.get("dropout")  # not in the oldest entries
+    records = f", {limit:,} records" if limit else ""
+    dropout = "the encoder's dropout" if rate is None else f"dropout {rate:g}"
+    return f"{task['model']} on {task['corpus']}{records}, {epochs:g} epoch{'s' * (epochs != 1)}, {dropout}"
