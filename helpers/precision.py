@@ -1,4 +1,4 @@
-"""The precision of matrix products: bfloat16 where the hardware is faster in it.
+"""What to compute on, and the precision of matrix products: bfloat16 where the hardware is faster in it.
 
 Parameters, optimisers, losses and statistics are in float32 or better always.
 """
@@ -8,7 +8,12 @@ import torch
 PRECISIONS = ("bf16", "fp32")
 
 
-def fastest(device: torch.device | str) -> str:
+def device(name: str = "auto") -> torch.device:
+    """The device of a name; ``auto`` is the graphics card if there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def fastest(on: torch.device | str) -> str:
     """``bf16`` or ``fp32``, whichever this machine multiplies matrices faster in.
 
     A rule rather than a measurement, so that it is the same in every run. Of processors with instructions for
@@ -16,14 +21,14 @@ def fastest(device: torch.device | str) -> str:
     virtual machine hides, are slower: 163 against 300 GFLOP/s on two cores of a Xeon, where an AMD EPYC
     trains 2.5 times as fast (``tests/benchmarks/products.py``).
     """
-    if torch.device(device).type == "cuda":
+    if torch.device(on).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities()
     amd = str(able.get("cpu_name", "")).startswith("AMD")
     return "bf16" if able.get("amx_bf16") or (amd and able.get("avx512_bf16")) else "fp32"
 
 
-def autocast(device: torch.device | str, precision: str | None = None) -> torch.autocast:
+def autocast(on: torch.device | str, precision: str | None = None) -> torch.autocast:
     """Context in which products are of a precision; None: the faster one."""
-    half = (precision or fastest(device)) == "bf16"
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=half)
+    half = (precision or fastest(on)) == "bf16"
+    return torch.autocast(torch.device(on).type, dtype=torch.bfloat16, enabled=half)

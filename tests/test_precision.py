@@ -34,3 +34,10 @@ def test_products_are_of_the_precision_asked_for(name, dtype):
     with precision.autocast("cpu", name):
         assert (x @ x).dtype == dtype
     assert (x @ x).dtype == torch.float32
+
+
+def test_the_device_is_the_one_named_or_the_best_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert precision.device() == torch.device("cuda") and precision.device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert precision.device("auto") == torch.device("cpu")
