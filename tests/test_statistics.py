@@ -1,23 +1,11 @@
 """Intervals and tests against scipy, closed forms, enumeration and simulation."""
 
-import itertools
-
 import numpy as np
 import pytest
 import scipy.stats
 
 from helpers import similarity
-from helpers.statistics import (
-    Estimate,
-    bootstrap_mean,
-    difference,
-    interval,
-    paired_bootstrap,
-    permutation_test,
-    resamples,
-    rsa_bootstrap,
-    seed_spread,
-)
+from helpers.statistics import Estimate, difference, interval, ratio, resamples, rsa_bootstrap
 
 
 def test_interval_is_the_middle_of_the_samples():
@@ -44,9 +32,9 @@ def test_resamples_are_multinomial_and_repeatable():
         resamples(1, 100, seed=0)
 
 
-def test_bootstrap_mean_agrees_with_scipy_where_every_sentence_is_one_value():
+def test_a_mean_agrees_with_scipy_where_every_sentence_is_one_value():
     values = np.random.default_rng(0).exponential(size=200)
-    ours = bootstrap_mean(values, np.arange(200), n_resamples=4000, seed=0)
+    ours = ratio(values, 1, np.arange(200), n_resamples=4000, seed=0)
     theirs = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
     )
@@ -56,21 +44,21 @@ def test_bootstrap_mean_agrees_with_scipy_where_every_sentence_is_one_value():
     assert ours.ci_high == pytest.approx(theirs.confidence_interval.high, abs=0.015)
 
 
-def test_bootstrap_mean_of_equal_sentences_has_the_error_of_so_few_values():
+def test_a_mean_of_equal_sentences_has_the_error_of_so_few_values():
     rng = np.random.default_rng(0)
     per_sentence = rng.standard_normal(100)
-    ours = bootstrap_mean(np.repeat(per_sentence, 20), np.repeat(rng.permutation(100), 20), seed=0)
+    ours = ratio(np.repeat(per_sentence, 20), 1, np.repeat(rng.permutation(100), 20), seed=0)
     assert ours.samples.std() == pytest.approx(per_sentence.std() / 10, rel=0.1)
 
 
-def test_bootstrap_mean_in_a_dumb_case():
-    ours = bootstrap_mean([0.5] * 6, [3, 3, 1, 1, 1, 9], seed=0)
+def test_a_mean_in_a_dumb_case():
+    ours = ratio([0.5] * 6, 1, [3, 3, 1, 1, 1, 9], seed=0)
     assert (ours.value, ours.ci_low, ours.ci_high) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_bootstrap_mean_weighs_long_sentences_more():
+def test_a_mean_weighs_long_sentences_more():
     # Sentence a: three values of 1; b: one of 0. A resample is aa, ab or bb: means 1, 3/4 and 0.
-    ours = bootstrap_mean([1, 1, 1, 0], [0, 0, 0, 1], n_resamples=4000, seed=0)
+    ours = ratio([1, 1, 1, 0], 1, [0, 0, 0, 1], n_resamples=4000, seed=0)
     shares = [np.mean(ours.samples == value) for value in (1, 0.75, 0)]
     assert sum(shares) == 1
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
@@ -86,9 +74,14 @@ def scores(n=300, gain=0.03, seed=0):
     return right_a, words, right_b, words
 
 
-def test_paired_bootstrap_has_the_error_of_the_ratio_estimator():
+def paired(right_a, words_a, right_b, words_b, **options):
+    """Score of system a minus that of system b, both on the same resampled sentences."""
+    return difference(ratio(right_a, words_a, **options), ratio(right_b, words_b, **options))
+
+
+def test_a_paired_difference_has_the_error_of_the_ratio_estimator():
     right_a, words, right_b, _ = counts = scores()
-    ours = paired_bootstrap(*counts, n_resamples=4000, seed=0)
+    ours = paired(*counts, n_resamples=4000, seed=0)
     value = (right_a.sum() - right_b.sum()) / words.sum()
     assert ours.value == pytest.approx(value)
     residuals = (right_a - right_b) - value * words  # the delta method's variance of a ratio of means
@@ -98,7 +91,7 @@ def test_paired_bootstrap_has_the_error_of_the_ratio_estimator():
     assert (ours.ci_low, ours.ci_high) == pytest.approx(normal, abs=0.003)
 
 
-def test_paired_bootstrap_is_the_difference_of_two_bootstraps_on_the_same_sentences():
+def test_counts_by_sentence_are_their_words_one_by_one():
     right_a, words, right_b, _ = scores(n=50)
     longest = words.max()
     sentence = np.repeat(np.arange(50), words)
@@ -106,85 +99,33 @@ def test_paired_bootstrap_is_the_difference_of_two_bootstraps_on_the_same_senten
     def per_word(right):
         return (np.arange(longest) < right[:, None])[np.arange(longest) < words[:, None]].astype(float)
 
-    a = bootstrap_mean(per_word(right_a), sentence, seed=4)
-    b = bootstrap_mean(per_word(right_b), sentence, seed=4)
-    paired = paired_bootstrap(right_a, words, right_b, words, seed=4)
+    a, b = (ratio(per_word(right), 1, sentence, seed=4) for right in (right_a, right_b))
+    counted = paired(right_a, words, right_b, words, seed=4)
     apart = difference(a, b)
-    np.testing.assert_allclose(apart.samples, paired.samples, atol=1e-12)
-    assert apart.value == pytest.approx(paired.value)
-    assert (apart.ci_low, apart.ci_high) == pytest.approx((paired.ci_low, paired.ci_high))
-    assert paired.samples.std() < np.hypot(a.samples.std(), b.samples.std())  # what pairing is for
+    np.testing.assert_allclose(apart.samples, counted.samples, atol=1e-12)
+    assert apart.numbers() == pytest.approx(counted.numbers())
+    assert counted.samples.std() < np.hypot(a.samples.std(), b.samples.std())  # what pairing is for
     for changed in (dict(seed=5), dict(seed=4, n_resamples=500)):
         with pytest.raises(ValueError, match="different resamples"):
-            difference(a, bootstrap_mean(per_word(right_b), sentence, **changed))
+            difference(a, ratio(per_word(right_b), 1, sentence, **changed))
 
 
 def test_a_system_does_not_differ_from_itself():
     right_a, words, _, _ = scores()
-    same = paired_bootstrap(right_a, words, right_a, words, seed=0)
-    assert (same.value, same.ci_low, same.ci_high) == (0, 0, 0)
-    assert permutation_test(right_a, words, right_a, words, n_permutations=200, seed=0) == 1
+    same = paired(right_a, words, right_a, words, seed=0)
+    assert same.numbers() == dict(value=0, ci_low=0, ci_high=0)
 
 
-def test_permutation_test_counts_ties_however_they_were_rounded():
-    tenths = np.array([1, 2, -3, 3, -1, 1])
-    signs = np.array(list(itertools.product([-1, 1], repeat=6)))
-    exact = np.mean(np.abs(signs @ tenths) >= tenths.sum())  # in whole numbers
-    scores_a, scores_b = np.maximum(tenths, 0) / 10, np.maximum(-tenths, 0) / 10
-    p = permutation_test(scores_a, np.ones(6), scores_b, np.ones(6), n_permutations=20_000, seed=0)
-    assert p == pytest.approx(exact, abs=0.015)
-
-
-def test_permutation_test_agrees_with_scipys():
-    right_a, words, right_b, _ = scores(n=60, gain=0.02, seed=3)
-    ours = permutation_test(right_a, words, right_b, words, n_permutations=20_000, seed=0)
-    theirs = scipy.stats.permutation_test(
-        ((right_a - right_b).astype(float),),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=20_000,
-        vectorized=True,
-        rng=np.random.default_rng(1),
-    )
-    assert 0.01 < theirs.pvalue < 0.9  # a case that could tell the two apart
-    assert ours == pytest.approx(theirs.pvalue, abs=0.015)
-
-
-def test_permutation_test_against_enumeration_with_unequal_totals():
-    rng = np.random.default_rng(2)
-    total_a, total_b = rng.integers(2, 9, 9), rng.integers(2, 9, 9)
-    correct_a, correct_b = rng.binomial(total_a, 0.8), rng.binomial(total_b, 0.5)
-
-    def gap(swap):
-        a = np.where(swap, correct_b, correct_a).sum() / np.where(swap, total_b, total_a).sum()
-        b = np.where(swap, correct_a, correct_b).sum() / np.where(swap, total_a, total_b).sum()
-        return abs(a - b)
-
-    every = [gap(np.array(swap)) for swap in itertools.product([False, True], repeat=9)]
-    exact = np.mean(np.array(every) >= every[0] - 1e-12)
-    assert 0.005 < exact < 0.5
-    ours = permutation_test(correct_a, total_a, correct_b, total_b, n_permutations=20_000, seed=0)
-    assert ours == pytest.approx(exact, abs=0.01)
-
-
-def test_permutation_test_is_uniform_under_no_difference():
-    values = [
-        permutation_test(*scores(n=40, gain=0, seed=seed), n_permutations=300, seed=seed)
-        for seed in range(300)
-    ]
-    assert scipy.stats.kstest(values, "uniform").pvalue > 0.001
-    assert permutation_test(*scores(gain=0.1), n_permutations=999, seed=0) == 0.001  # the least there is
-
-
-def test_seed_spread_is_students_interval():
-    values = [0.81, 0.84, 0.80, 0.86]
-    ours = seed_spread(values)
-    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (ours.ci_low, ours.ci_high) == pytest.approx((expected.low, expected.high))
-    assert (ours.mean, ours.minimum, ours.maximum, ours.n) == (pytest.approx(0.8275), 0.80, 0.86, 4)
-    assert ours.sd == pytest.approx(np.std(values, ddof=1))
-    alone = seed_spread([0.5])
-    assert alone.mean == 0.5 and np.isnan([alone.sd, alone.ci_low, alone.ci_high]).all()
+def test_a_resample_with_nothing_to_score_has_the_value_asked_for():
+    rare = np.zeros(20)
+    rare[3] = 1
+    with pytest.raises(ValueError, match="nothing to score"):
+        ratio(rare, rare, seed=0)
+    estimate = ratio(rare, rare, seed=0, empty=0.0)
+    without = resamples(20, 1000, 0)[:, 3] == 0
+    assert estimate.value == 1 and 0 < without.mean() < 1
+    np.testing.assert_array_equal(estimate.samples, ~without)
+    assert ratio(0 * rare, 0 * rare, seed=0, empty=0.0).value == 0
 
 
 # RSA ------------------------------------------------------------------------------------------------
@@ -245,20 +186,16 @@ def test_differences_of_two_rsas_are_paired():
 
 
 def test_bad_input_is_named():
-    right_a, words, right_b, _ = scores(n=20)
-    with pytest.raises(ValueError, match="total_a has 19 sentences, correct_a 20"):
-        paired_bootstrap(right_a, words[:19], right_b, words, seed=0)
-    with pytest.raises(ValueError, match="total_b: totals must not be negative"):
-        permutation_test(right_a, words, right_b, -words, seed=0)
-    with pytest.raises(ValueError, match="total_a: totals must not be negative, nor all zero"):
-        paired_bootstrap(right_a, 0 * words, right_b, words, seed=0)
-    with pytest.raises(ValueError, match="correct_b: expected a list of numbers"):
-        paired_bootstrap(right_a, words, [], words, seed=0)
-    with pytest.raises(ValueError, match="give one group a value"):
-        bootstrap_mean([1.0, 2.0], [0, 1, 2], seed=0)
-    with pytest.raises(ValueError, match="n_permutations"):
-        permutation_test(right_a, words, right_b, words, n_permutations=0, seed=0)
-    rare = np.zeros(20)
-    rare[3] = 1
-    with pytest.raises(ValueError, match="holds nothing to score"):
-        paired_bootstrap(rare, rare, right_b, words, seed=0)
+    right, words, _, _ = scores(n=20)
+    with pytest.raises(ValueError, match="total has 19 entries, correct 20"):
+        ratio(right, words[:19], seed=0)
+    with pytest.raises(ValueError, match="total: must not be negative"):
+        ratio(right, -words, seed=0)
+    with pytest.raises(ValueError, match="nothing to score"):
+        ratio(right, 0 * words, seed=0)
+    with pytest.raises(ValueError, match="correct: expected a list of numbers"):
+        ratio([], words, seed=0)
+    with pytest.raises(ValueError, match="total: entry 1 is NaN"):
+        ratio([1.0, 2.0], [1.0, np.nan], seed=0)
+    with pytest.raises(ValueError, match=r"groups has shape \(3,\), correct \(2,\)"):
+        ratio([1.0, 2.0], 1, [0, 1, 2], seed=0)

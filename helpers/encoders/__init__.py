@@ -6,9 +6,9 @@ Layers are numbered as in the paper: -1 the embeddings, 0 the first block's outp
 
 from helpers.encoders.loading import ASSETS, Encoder, fingerprint, load, quiet, resolve, seeded
 from helpers.encoders.segments import Segment, align, align_records, row_counts, segments_of
-from helpers.encoders.states import Activations, extract, forward, hidden_states
+from helpers.encoders.states import Activations, extract, hidden_states
 
 __all__ = [
     "ASSETS", "Activations", "Encoder", "Segment", "align", "align_records", "extract", "fingerprint",
-    "forward", "hidden_states", "load", "quiet", "resolve", "row_counts", "seeded", "segments_of",
+    "hidden_states", "load", "quiet", "resolve", "row_counts", "seeded", "segments_of",
 ]  # fmt: skip

@@ -40,7 +40,7 @@ def hidden_states(
         yield from (part.transpose(0, 1).numpy() for part in torch.split(states, counts, dim=1))
 
 
-def forward(
+def _forward(
     encoder: Encoder, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]]
 ) -> tuple[torch.Tensor, ...]:
     """States of inputs in one padded batch: a tensor (n_inputs, longest, d) per layer, embeddings first.
@@ -101,7 +101,7 @@ def _states(encoder: Encoder, inputs: list[Window], n_rows: int, layers: list[in
             split = torch.nonzero(seen != pieces[rows]).flatten()
             longest = max(len(w.ids) for w in batch)
             flat = _joined([i * longest + w.positions for i, w in enumerate(batch)]).to(device)
-            layered = forward(encoder, [w.ids for w in batch], [w.types for w in batch])
+            layered = _forward(encoder, [w.ids for w in batch], [w.types for w in batch])
             # One layer at a time: the states of all at once would be read and written several times over.
             for number, layer in enumerate(layers):
                 states = layered[layer + 1].reshape(-1, encoder.width)[flat]
@@ -141,7 +141,7 @@ def _gather(
 
 
 def _batches(inputs: list[Window], pieces: int) -> Iterator[list[Window]]:
-    """Inputs of which a position is used, longest first, in batches of at most ``pieces``, padding counted."""
+    """Inputs of which a position is used, longest first, in batches of at most ``pieces``, padded."""
     ordered = sorted((w for w in inputs if len(w.positions)), key=lambda w: -len(w.ids))
     while ordered:
         size = max(1, pieces // len(ordered[0].ids))
