@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from helpers.verdicts import STRUCTURAL
+from helpers.vocabulary import STRUCTURAL
 
 STYLE = Path(__file__).parent / "book.mplstyle"
 _COLOURS = sns.color_palette("colorblind")

@@ -22,7 +22,7 @@ from helpers.finetuning.frozen import Prefix
 from helpers.profiles import Profile, Task
 from helpers.statistics import Estimate, interval, seed_spread
 from helpers.store import Store
-from helpers.verdicts import HEADLINE
+from helpers.vocabulary import HEADLINE
 
 HELD_OUT = 0.1  # of the training records
 TOLERANCE = 0.05  # of the score: a larger loss counts as one
