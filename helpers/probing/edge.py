@@ -8,28 +8,18 @@ moving it there. Probes of all layers train side by side (:mod:`helpers.probing.
 as one more, that of the layers' scalar mix.
 """
 
-import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from helpers import store
 from helpers.corpora.records import LabelledSpans
-from helpers.encoders import Activations
-from helpers.probing import layerwise, spans
+from helpers.probing import layerwise, probes, spans
 from helpers.probing.layerwise import Parameters
 from helpers.profiles import EdgeRecipe
-
-SCHEMA = 3  # raise when the same settings would give other results
-SPLITS = ("train", "dev", "test")
-EVAL_BATCH = 64  # sentences
-
 
 # -- the model -------------------------------------------------------------------------------------
 
@@ -125,126 +115,73 @@ def losses(scores: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(scores, gold.expand_as(scores), reduction="none").mean((1, 2))
 
 
-# -- data ------------------------------------------------------------------------------------------
+# -- tasks and results -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Task:
-    """A probing task in arrays. Made by :func:`prepare`."""
+class EdgeTask(probes.SpanTask):
+    """An edge-probing task. Made by :func:`prepare`."""
 
-    labels: tuple[str, ...]  # those that occur in training
-    splits: dict[str, spans.Targets]
     clean: np.ndarray | None  # (n_labels,) bool: the labels of the subset that is scored as well
-    digest: str  # of the records
+
+    def options(self) -> dict[str, Any]:
+        return {"clean": None if self.clean is None else self.clean.tolist()}
 
 
 def prepare(
     records: dict[str, Sequence[LabelledSpans]],
     reading: spans.Reading,
     is_clean: Callable[[str], bool] | None = None,
-) -> Task:
+) -> EdgeTask:
     """A task's records by split (train, dev, test), as arrays; sentences without a target are left out.
 
     ``is_clean`` picks labels that are scored by themselves as well. Raises ValueError for a split that is
     missing or has no target, and for training without labels.
     """
-    kept = {split: [r for r in records.get(split, ()) if r.targets] for split in SPLITS}
-    for split, own in kept.items():
-        if not own:
-            raise ValueError(f"no target in split {split!r}; needed: {', '.join(SPLITS)}")
+    kept = spans.with_targets(records)
     labels = spans.label_list(kept["train"])
     if not labels:
         raise ValueError("no target of the training split has a label")
     if is_clean and not any(map(is_clean, labels)):  # labels of another scheme, in one's own files
         is_clean = None
-    judge = is_clean or (lambda label: True)
-    return Task(
+    counted = is_clean or (lambda label: True)
+    return EdgeTask(
         labels,
-        {split: spans.encode(own, reading, labels, judge) for split, own in kept.items()},
-        np.array([is_clean(label) for label in labels]) if is_clean else None,
+        {split: spans.encode(own, reading, labels, counted) for split, own in kept.items()},
         spans.digest(kept),
+        np.array([is_clean(label) for label in labels]) if is_clean else None,
     )
+
+
+class Result(probes.Result):
+    """Scores of trained edge probes.
+
+    The report also has ``n_targets``, ``weights`` of the mix by layer, and null as the last probe's layer:
+    it reads the mix.
+    """
+
+    def counts(self, probe: int, *, clean: bool = False) -> np.ndarray:
+        """True positives, predicted and gold labels on the test split, (3, n_sentences)."""
+        return self.arrays["clean" if clean else "all"][:, probe]
+
+    @property
+    def has_clean(self) -> bool:
+        return "clean" in self.arrays
+
+
+def micro_f1(counts: np.ndarray) -> float:
+    """Micro-averaged F1 of counts (3, ...): 2 TP / (predicted + gold); 0 where there is neither."""
+    right, predicted, gold = (int(c.sum()) for c in counts)
+    return 2 * right / (predicted + gold) if predicted + gold else 0.0
 
 
 # -- training and scoring --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Result:
-    """Trained probes' scores in the store, with what they are made of sentence by sentence."""
+class EdgeProbes(probes.SpanProbes):
+    """Edge probes, one for each layer and, the last, one for their scalar mix."""
 
-    folder: Path
-
-    @cached_property
-    def report(self) -> dict:
-        """``layers`` (of the probes, in order; null for the mix, the last), ``labels``, ``dev_f1``,
-        ``best_steps``, ``steps``, ``n_targets``, and ``weights`` of the mix, a layer each."""
-        return json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
-
-    def counts(self, probe: int, *, clean: bool = False) -> np.ndarray:
-        """True positives, predicted and gold labels on the test split, (3, n_sentences)."""
-        return self._counts["clean" if clean else "all"][:, probe]
-
-    @cached_property
-    def _counts(self) -> dict[str, np.ndarray]:
-        with np.load(self.folder / "counts.npz") as file:
-            return dict(file)
-
-    @property
-    def has_clean(self) -> bool:
-        return "clean" in self._counts
-
-
-def micro_f1(counts: np.ndarray) -> float:
-    """Micro-averaged F1 of counts (3, ...): 2 TP / (predicted + gold); 0 where there is neither."""
-    found, predicted, gold = (int(c.sum()) for c in counts)
-    return 2 * found / (predicted + gold) if predicted + gold else 0.0
-
-
-def probe(
-    task: Task,
-    fingerprint: str,
-    read: Callable[[], Activations],
-    recipe: EdgeRecipe,
-    *,
-    seed: int,
-    cache: store.Store,
-    progress: Callable[[int, int], None] | None = None,
-    checkpoint_every: float = 60.0,
-) -> Result:
-    """Probes for a task on the states of one encoder, from the store or trained into it.
-
-    One for each layer and, the last, one for their scalar mix. ``read()`` gives the states of the reading
-    that the task was prepared with; it is called only if there is training to do. ``fingerprint`` identifies
-    the encoder. ``seed`` draws initial weights, order and dropout, the same for every layer and encoder, so
-    that differences between them are not differences of luck.
-    """
-    spec = {
-        "schema": SCHEMA,
-        "encoder": fingerprint,
-        "task": task.digest,
-        "clean": None if task.clean is None else task.clean.tolist(),
-        "recipe": dataclasses.asdict(recipe),
-        "precision": str(spans.precision()),
-        "seed": seed,
-    }
-
-    def build(folder: Path) -> None:
-        _Run(task, read(), recipe, seed).fill(folder, progress, checkpoint_every)
-
-    return Result(cache.get("edge-probe", spec, build))
-
-
-class _Run:
-    """Probes of one encoder and task while they are trained."""
-
-    def __init__(self, task: Task, activations: Activations, recipe: EdgeRecipe, seed: int):
-        self.task, self.activations, self.recipe, self.seed = task, activations, recipe, seed
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.like = torch.empty(0, dtype=spans.precision(), device=self.device)
-        self.layers = list(activations.layers)
-        train = task.splits["train"]
-        self.order = spans.Order(np.diff(train.row), recipe.batch_size, seed)
+    kind, schema, result = "edge-probe", 3, Result
 
     def initial(self) -> Parameters:
         train = self.task.splits["train"]
@@ -282,63 +219,35 @@ class _Run:
 
     @torch.no_grad()
     def count(self, p: Parameters, alive: list[int], split: str) -> dict[str, np.ndarray]:
-        """True positives, predicted and gold, (3, n_alive, n_sentences), of all labels and of the clean."""
+        """True positives, predicted and gold, (3, n_alive, n_sentences): of ``all`` labels, of ``clean``."""
         data, clean = self.task.splits[split], self.task.clean
-        found = {"all": np.zeros((3, len(alive), len(data)), np.int32)}
         subsets = {"all": (torch.ones(len(self.task.labels), dtype=torch.bool), data.unknown)}
         if clean is not None:
-            found["clean"] = np.zeros_like(found["all"])
             subsets["clean"] = (torch.from_numpy(clean), data.unknown_clean)
-        for sentences in spans.by_length(data, EVAL_BATCH):
+        counts = {name: np.zeros((3, len(alive), len(data)), np.int32) for name in subsets}
+        for sentences in spans.by_length(data, probes.EVAL_BATCH):
             batch = spans.batch(data, sentences, len(self.task.labels), self.device)
             predicted = logits(p, self.states(p, batch, alive), batch) >= 0
             gold = batch.gold.bool()
             for name, (chosen, unknown) in subsets.items():
-                kinds = ((predicted & gold)[..., chosen], predicted[..., chosen], gold[..., chosen])
-                for into, cells in zip(found[name], kinds, strict=True):
-                    sums = torch.zeros(
-                        (*cells.shape[:-2], len(sentences)), dtype=torch.int64, device=self.device
-                    )
-                    sums.index_add_(-1, batch.sentence, cells.sum(-1))
-                    into[:, sentences] = sums.cpu().numpy()
-                missed = np.bincount(batch.sentence.cpu(), unknown[batch.targets], len(sentences))
-                found[name][2][:, sentences] += missed.astype(np.int32)
-        return found
+                labels = [kind[..., chosen].sum(-1) for kind in (predicted & gold, predicted, gold)]
+                labels[2] += torch.from_numpy(unknown[batch.targets]).to(self.device)  # cannot be predicted
+                for row, label_counts in zip(counts[name], labels, strict=True):
+                    row[:, sentences] = batch.by_sentence(label_counts)
+        return counts
 
-    def fill(self, folder: Path, progress, checkpoint_every: float) -> None:
-        def validate(p: Parameters, alive: list[int]) -> list[float]:
-            counts = self.count(p, alive, "dev")["all"]
-            return [micro_f1(counts[:, i]) for i in range(len(alive))]
+    def scores(self, counts: dict[str, np.ndarray]) -> list[float]:
+        return [micro_f1(own) for own in counts["all"].swapaxes(0, 1)]
 
-        recipe = self.recipe
-        schedule = layerwise.Schedule(
-            learning_rate=recipe.learning_rate,
-            max_steps=recipe.max_steps,
-            validate_every=recipe.validate_every,
-            patience=recipe.patience,
-            stop_after=recipe.stop_after,
-            clip=recipe.clip,
-        )
-        trained = layerwise.train(
-            self.initial(),
-            self.loss,
-            validate,
-            schedule,
-            folder=folder,
-            progress=progress,
-            checkpoint_every=checkpoint_every,
-        )
-        best = trained.parameters
-        alive = list(range(len(trained.scores)))
-        np.savez_compressed(folder / "counts.npz", **self.count(best, alive, "test"))
-        shares = mix_weights(best, recipe)[0].tolist()
-        report = {
+    def schedule(self) -> layerwise.Schedule:
+        names = ("learning_rate", "max_steps", "validate_every", "patience", "stop_after", "clip")
+        return layerwise.Schedule(**{name: getattr(self.recipe, name) for name in names})
+
+    def details(self, p: Parameters) -> dict[str, Any]:
+        shares = mix_weights(p, self.recipe)[0].tolist()
+        return {
             "layers": [*self.layers, None],
             "labels": self.task.labels,
-            "dev_f1": trained.scores,
-            "best_steps": trained.best_steps,
-            "steps": trained.steps,
             "n_targets": len(self.task.splits["test"].unknown),
             "weights": dict(zip(map(str, self.layers), shares, strict=True)),
         }
-        (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

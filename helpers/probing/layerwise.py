@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from helpers import store
+from helpers import progress, store
+from helpers.profiles import StructuralRecipe
 
 Parameters = dict[str, torch.Tensor]  # name -> (n_probes, ...)
 
@@ -86,6 +87,19 @@ class Schedule:
     gain: float = 0.0  # by which a score must exceed the best to count as one
     clip: float | None = None  # norm of the gradient
 
+    @classmethod
+    def by_epoch(cls, recipe: StructuralRecipe, steps: int, gain: float = 0.0) -> "Schedule":
+        """Validation after each epoch of ``steps``, the rate lowered after one without a gain."""
+        return cls(
+            learning_rate=recipe.learning_rate,
+            max_steps=recipe.epochs * steps,
+            validate_every=steps,
+            patience=1,
+            stop_after=recipe.stop_after,
+            decay=recipe.decay,
+            gain=gain,
+        )
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -103,8 +117,8 @@ def train(
     validate: Callable[[Parameters, list[int]], list[float]],
     schedule: Schedule,
     *,
+    what: str = "training steps of probes",
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
     checkpoint_every: float = 60.0,
 ) -> Trained:
     """Train stacked probes from ``initial`` (name -> (n_probes, ...)) until each has stopped.
@@ -112,9 +126,8 @@ def train(
     ``loss(parameters, alive, step)`` gives the losses (n_alive,) at a step, counted from 0, of the probes
     numbered ``alive``, to which ``parameters`` have been cut down; what it draws at random must depend on
     the step alone. ``validate(parameters, alive)`` gives their scores, higher is better. With a ``folder``
-    the state is saved there every ``checkpoint_every`` seconds, and training goes on from what is found
-    there. ``progress(step, max_steps)`` is told of each validation. Raises FloatingPointError if a loss is
-    not finite.
+    the state is saved there every ``checkpoint_every`` seconds, and training resumes from there. ``what`` is
+    how progress names the work. Raises FloatingPointError if a loss is not finite.
     """
     n = len(next(iter(initial.values())))
     state = {
@@ -131,14 +144,14 @@ def train(
     adam = Adam(parameters, [schedule.learning_rate] * n, schedule.clip)
     saved = folder / CHECKPOINT if folder else None
     if saved and saved.exists():
-        found = torch.load(saved, map_location=next(iter(parameters.values())).device, weights_only=True)
-        state = found["state"]
+        checkpoint = torch.load(saved, map_location=next(iter(parameters.values())).device, weights_only=True)
+        state = checkpoint["state"]
         parameters = adam.keep(state["alive"])
         with torch.no_grad():
             for name, p in parameters.items():
-                p.copy_(found["parameters"][name])
-        adam.adam.load_state_dict(found["adam"])
-        adam.rates = found["rates"]
+                p.copy_(checkpoint["parameters"][name])
+        adam.adam.load_state_dict(checkpoint["adam"])
+        adam.rates = checkpoint["rates"]
     last_saved = time.monotonic()
     while state["alive"] and state["step"] < schedule.max_steps:
         losses = loss(parameters, state["alive"], state["step"])
@@ -150,13 +163,12 @@ def train(
         if not torch.isfinite(losses).all():
             raise FloatingPointError(f"loss is not finite at step {state['step']}; lower the learning rate")
         with torch.no_grad():
-            going_on = _judge(state, adam, validate(parameters, state["alive"]), schedule)
+            going_on = _update(state, adam, validate(parameters, state["alive"]), schedule)
         if len(going_on) < len(state["alive"]):
             state["alive"] = [state["alive"][i] for i in going_on]
             if going_on:
                 parameters = adam.keep(going_on)
-        if progress:
-            progress(state["step"], schedule.max_steps)
+        progress.steps(what, state["step"], schedule.max_steps)
         if saved and time.monotonic() - last_saved >= checkpoint_every and state["alive"]:
             with store.atomic_write(saved, "wb") as file:
                 tensors = {name: p.detach() for name, p in parameters.items()}
@@ -168,7 +180,7 @@ def train(
     return Trained(state["best"], state["scores"], state["best_steps"], state["steps"])
 
 
-def _judge(state: dict, adam: Adam, scores: list[float], schedule: Schedule) -> list[int]:
+def _update(state: dict, adam: Adam, scores: list[float], schedule: Schedule) -> list[int]:
     """Keep what has improved, lower the rates of what has not, and say which of the probes go on."""
     going_on, rates = [], list(adam.rates)
     for i, (probe, score) in enumerate(zip(state["alive"], scores, strict=True)):

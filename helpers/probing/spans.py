@@ -6,6 +6,7 @@ sentences serves every encoder with the same tokenizer, every task and every pro
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from helpers import encoders, store
 from helpers import precision as numeric
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
-from helpers.finetuning.data import LengthGrouped
+from helpers.finetuning.batches import LengthGrouped
 from helpers.store import Store
+
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,20 @@ class Reading:
     first_word: np.ndarray  # (n_sentences + 1,)
     word_start: np.ndarray  # (n_words + 1,)
 
-    def extract(self, encoder: Encoder, cache: Store, progress: Callable | None = None) -> Activations:
+    def extract(self, encoder: Encoder, cache: Store) -> Activations:
         """Hidden states of the kept wordpieces, from the store or computed into it.
 
         Raises ValueError for an encoder that splits words otherwise than the one the reading was made with.
         """
-        found = encoders.extract(encoder, self.sentences, cache, rows=self.rows, progress=progress)
-        if not np.array_equal(found.record, self.sentence):
+        states = encoders.extract(encoder, self.sentences, cache, rows=self.rows)
+        if not np.array_equal(states.record, self.sentence):
             raise ValueError(
                 f"{encoder.name} splits words otherwise than the encoder the spans were mapped for"
             )
-        return found
+        return states
 
 
-def read(tokenizer, corpora: Iterable[Sequence[LabelledSpans]]) -> Reading:
+def read(tokenizer: Any, corpora: Iterable[Sequence[LabelledSpans]]) -> Reading:
     """The sentences of ``corpora``, each distinct one once, with the wordpieces that spans cover.
 
     Raises ValueError naming the record for a span that is empty or outside its sentence, and if there is
@@ -69,14 +72,9 @@ def read(tokenizer, corpora: Iterable[Sequence[LabelledSpans]]) -> Reading:
     sentences = list(number)
     first_word = np.concatenate([[0], np.cumsum([len(words) for words in sentences])])
     sizes, owners = [], []
-    for begin in range(0, len(sentences), 2000):
-        for words, (_, of) in zip(
-            sentences[begin : begin + 2000],
-            encoders.align(tokenizer, sentences[begin : begin + 2000]),
-            strict=True,
-        ):
-            sizes.append(np.bincount(of, minlength=len(words)))
-            owners.append(len(of))
+    for words, [(_, of)] in encoders.align_records(tokenizer, sentences):
+        sizes.append(np.bincount(of, minlength=len(words)))
+        owners.append(len(of))
     pieces = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])  # before each word
     covered = np.zeros(pieces[-1] + 1, np.int64)  # +1 where a span begins, -1 behind its end
     of, begin, end = np.unique(np.array(spans), axis=0).T
@@ -118,6 +116,18 @@ class Targets:
     def __len__(self) -> int:
         """Number of sentences."""
         return len(self.row) - 1
+
+
+def with_targets(splits: dict[str, Sequence[LabelledSpans]]) -> dict[str, list[LabelledSpans]]:
+    """The records that have a target, by split (train, dev, test).
+
+    Raises ValueError for a split that is missing or has no target.
+    """
+    kept = {split: [r for r in splits.get(split, ()) if r.targets] for split in SPLITS}
+    for split, records in kept.items():
+        if not records:
+            raise ValueError(f"no target in split {split!r}; needed: {', '.join(SPLITS)}")
+    return kept
 
 
 def digest(splits: dict[str, Sequence[LabelledSpans]]) -> str:
@@ -244,6 +254,11 @@ class Batch:
     gold: torch.Tensor
     targets: np.ndarray  # (T,) their numbers in the split
 
+    def by_sentence(self, counts: torch.Tensor) -> np.ndarray:
+        """Sums over the targets of each sentence: (..., B) of (..., T), int64."""
+        sums = torch.zeros((*counts.shape[:-1], len(self.rows)), dtype=torch.int64, device=counts.device)
+        return sums.index_add_(-1, self.sentence, counts.long()).cpu().numpy()
+
 
 def batch(data: Targets, sentences: np.ndarray, n_labels: int, device: torch.device) -> Batch:
     """These sentences (B,) as a batch."""
@@ -268,7 +283,7 @@ def batch(data: Targets, sentences: np.ndarray, n_labels: int, device: torch.dev
     labels = data.labels[ranges(data.label[targets], data.label[targets + 1])]
     gold[np.repeat(np.arange(len(targets)), sizes), labels] = 1
 
-    def tensor(array):
+    def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(device)
 
     return Batch(
@@ -294,5 +309,4 @@ def precision() -> torch.dtype:
 
     Parameters, softmax over a span, losses and the optimiser are in float32 always.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.bfloat16 if numeric.fastest(device) == "bf16" else torch.float32
+    return torch.bfloat16 if numeric.fastest(numeric.device()) == "bf16" else torch.float32

@@ -10,7 +10,7 @@ shape (n_words, n_words, rank) ever exists, and the gradients are written out: w
 errors, divided as the loss divides them, dL/dp_i = 4 (p_i sum_j S_ij - sum_j S_ij p_j).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
+from helpers import precision
 from helpers.corpora.records import Sentence
 from helpers.probing import layerwise
 from helpers.profiles import StructuralRecipe
@@ -51,8 +52,8 @@ class Parsed:
 
     def __post_init__(self):
         n_words = int(np.sum(self.lengths))
-        found = {len(self.heads), *(len(layer) for layer in self.states)}
-        if not len(self.lengths) or min(self.lengths) < 1 or found != {n_words}:
+        sizes = {len(self.heads), *(len(layer) for layer in self.states)}
+        if not len(self.lengths) or min(self.lengths) < 1 or sizes != {n_words}:
             raise ValueError(
                 f"{len(self.lengths)} sentences of {n_words} words in all, but {len(self.heads)} heads and "
                 f"vectors of {[len(layer) for layer in self.states]} words; no sentence may be empty"
@@ -87,7 +88,7 @@ def paths(heads: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
 
     ``heads`` (n_words,) are those of sentences one after the other, 1-based, 0 for the root; column j stands
     for word j of the word's own sentence. Squared distances of the rows of one sentence are the distances
-    in its tree, and a row's sum less one is the word's depth. float32. Raises ValueError for heads out of
+    in its tree, and a row's sum minus one is the word's depth. float32. Raises ValueError for heads out of
     range or in a cycle.
     """
     heads, lengths = np.asarray(heads), np.asarray(lengths)
@@ -98,15 +99,15 @@ def paths(heads: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
         wrong = int(np.argmax((heads < 0) | (heads > size)))
         raise ValueError(f"head {heads[wrong]} in a sentence of {size[wrong]} words")
     words = np.arange(len(heads))
-    found = np.zeros((len(heads), longest), np.float32)
+    on_path = np.zeros((len(heads), longest), np.float32)
     at = words
     for _ in range(longest):
-        found[words, at - first[words]] = 1
+        on_path[words, at - first[words]] = 1
         below = heads[at] > 0  # those whose path goes on
         words, at = words[below], at[below]
         at = first[words] + heads[at] - 1
         if not len(words):
-            return found
+            return on_path
     raise ValueError("the heads of a sentence form a cycle")
 
 
@@ -240,7 +241,6 @@ def fit(
     seed: int,
     device: str = "auto",
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> layerwise.Trained:
     """Train the distance or the depth probes of all layers: parameter ``B`` (n_layers, rank, d).
 
@@ -250,14 +250,14 @@ def fit(
     is multiplied by ``recipe.decay``, and after ``recipe.stop_after`` such epochs in a row the layer is
     done. Its probe is the one that was best on ``dev``; its score is that loss, negative. ``seed`` draws
     the first B, the same for all layers, and the order of the sentences. With a ``folder`` training
-    resumes there; ``progress(epoch, epochs)`` is told of each epoch.
+    resumes from what an earlier run left there.
 
     Raises ValueError for an unknown kind, or for data whose layers or widths differ.
     """
     _check_kind(kind)
     if {x.shape[1] for x in (*train.states, *dev.states)} != {train.width} or train.n_layers != dev.n_layers:
         raise ValueError("train and dev must have the same layers, all of one width")
-    place = _device(device)
+    place = precision.device(device)
     generator = torch.Generator().manual_seed(seed)
     first = torch.empty(rank, train.width).uniform_(-0.05, 0.05, generator=generator)
     steps = -(-len(train.lengths) // recipe.batch_size)  # in an epoch
@@ -277,22 +277,13 @@ def fit(
             total += _losses(words @ parameters["B"].mT, batch).cpu() * len(chosen)
         return (-total / len(dev.lengths)).tolist()
 
-    schedule = layerwise.Schedule(
-        learning_rate=recipe.learning_rate,
-        max_steps=recipe.epochs * steps,
-        validate_every=steps,
-        patience=1,
-        stop_after=recipe.stop_after,
-        decay=recipe.decay,
-        gain=GAIN,
-    )
     return layerwise.train(
         {"B": first.expand(train.n_layers, -1, -1).clone().to(place)},
         loss,
         validate,
-        schedule,
+        layerwise.Schedule.by_epoch(recipe, steps, GAIN),
+        what=f"{kind} probes, training steps",
         folder=folder,
-        progress=progress and (lambda step, most: progress(step // steps, most // steps)),
     )
 
 
@@ -305,7 +296,7 @@ def predictions(
     symmetric with a diagonal of exactly 0, or (n_layers, n_sentences, n) squared norms; float32.
     """
     _check_kind(kind)
-    place = _device(device)
+    place = precision.device(device)
     maps = torch.as_tensor(weights).to(place).mT
     for n in np.unique(data.lengths):
         same = np.flatnonzero(data.lengths == n)
@@ -313,13 +304,13 @@ def predictions(
             rows = (data.starts[part][:, None] + np.arange(n)).ravel()
             vectors = _read(data.states, range(data.n_layers), rows, place) @ maps
             if kind == "depth":
-                found = vectors.square().sum(-1)
+                predicted = vectors.square().sum(-1)
             else:
-                found = _squared_distances(vectors.view(-1, n, vectors.shape[-1]))
-                found = ((found + found.mT) / 2).clamp_(min=0)
-                found.diagonal(dim1=-2, dim2=-1).zero_()
+                predicted = _squared_distances(vectors.view(-1, n, vectors.shape[-1]))
+                predicted = ((predicted + predicted.mT) / 2).clamp_(min=0)
+                predicted.diagonal(dim1=-2, dim2=-1).zero_()
             shape = (data.n_layers, len(part), *[n] * (1 if kind == "depth" else 2))
-            yield part, found.view(shape).cpu().numpy()
+            yield part, predicted.view(shape).cpu().numpy()
 
 
 def _by_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
@@ -332,12 +323,6 @@ def _by_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of probe {kind!r}; valid: {', '.join(KINDS)}")
-
-
-def _device(name: str) -> torch.device:
-    return (
-        torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else torch.device(name)
-    )
 
 
 # -- scores ----------------------------------------------------------------------------------------
@@ -369,7 +354,7 @@ def spanning_edges(distances: np.ndarray, keep: np.ndarray) -> np.ndarray:
     nearest = np.zeros((n_trees, len(kept)), int)  # word inside that each is nearest to, and how near
     near = np.full((n_trees, len(kept)), np.inf)
     new = np.zeros(n_trees, int)
-    found = edges.reshape(n_trees, size, 2)
+    flat = edges.reshape(n_trees, size, 2)
     for number in range(size):
         outside[each, new] = False
         near[each, new] = np.inf
@@ -377,14 +362,13 @@ def spanning_edges(distances: np.ndarray, keep: np.ndarray) -> np.ndarray:
         np.copyto(near, ranks[each, new], where=closer)
         np.copyto(nearest, new[:, None], where=closer)
         new = near.argmin(1)
-        found[:, number] = kept[np.sort(np.stack([nearest[each, new], new], axis=1), axis=1)]
-    return np.take_along_axis(found, np.lexsort((found[..., 1], found[..., 0]))[..., None], 1).reshape(
-        edges.shape
-    )
+        flat[:, number] = kept[np.sort(np.stack([nearest[each, new], new], axis=1), axis=1)]
+    in_order = np.lexsort((flat[..., 1], flat[..., 0]))[..., None]
+    return np.take_along_axis(flat, in_order, 1).reshape(edges.shape)
 
 
 def uuas(gold_distances: np.ndarray, predicted_distances: np.ndarray, keep: np.ndarray) -> tuple[int, int]:
-    """Edges of a sentence's tree that are found, and edges there are: undirected unlabelled attachment.
+    """Edges of a sentence's tree that are predicted, and edges there are: undirected unlabelled attachment.
 
     Both distances are (n, n), ``keep`` (n,) is false for words left out (punctuation). Both trees are the
     minimum spanning trees of the words kept (:func:`spanning_edges`). Where a word left out had
@@ -512,7 +496,7 @@ def evaluate(
     """
     shape = (len(data.lengths), data.n_layers)
     names = METRICS[kind]
-    found = {f"{m}_{what}": np.zeros(shape) for m in names for what in ("sum", "count")}
+    scores = {f"{m}_{what}": np.zeros(shape) for m in names for what in ("sum", "count")}
     trees: list = [None] * len(data.lengths)
     for part, predicted in predictions(kind, weights, data, device=device):
         at = data.starts[part][:, None] + np.arange(data.lengths[part[0]])
@@ -522,8 +506,8 @@ def evaluate(
         else:
             rows = {names[1]: spearman(gold, predicted)[..., None]}
         for metric, correlations in rows.items():
-            found[f"{metric}_sum"][part] = np.nansum(correlations, -1).T
-            found[f"{metric}_count"][part] = np.isfinite(correlations).sum(-1).T
+            scores[f"{metric}_sum"][part] = np.nansum(correlations, -1).T
+            scores[f"{metric}_count"][part] = np.isfinite(correlations).sum(-1).T
         for number, sentence in enumerate(part):
             kept = keep[at[number]]
             if kind == "depth":
@@ -533,9 +517,9 @@ def evaluate(
                 trees[sentence] = spanning_edges(predicted[:, number], kept)
                 n = len(kept)
                 pairs = [(_in_common(wanted, edges, n), len(wanted)) for edges in trees[sentence]]
-            found[f"{names[0]}_sum"][sentence], found[f"{names[0]}_count"][sentence] = zip(
+            scores[f"{names[0]}_sum"][sentence], scores[f"{names[0]}_count"][sentence] = zip(
                 *pairs, strict=True
             )
     if kind == "distance":
-        found["edges"] = np.concatenate(trees, axis=1).astype(np.int16)
-    return found
+        scores["edges"] = np.concatenate(trees, axis=1).astype(np.int16)
+    return scores

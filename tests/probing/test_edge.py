@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from helpers import progress
 from helpers.corpora.records import LabelledSpans, Target
 from helpers.probing import edge, layerwise, spans
 from helpers.profiles import EdgeRecipe
@@ -26,7 +27,7 @@ def single_precision(monkeypatch):
 
 
 def splits(make_records, n=40, **options):
-    return {split: make_records(n, seed, **options) for seed, split in enumerate(edge.SPLITS)}
+    return {split: make_records(n, seed, **options) for seed, split in enumerate(spans.SPLITS)}
 
 
 def read(tiny, records):
@@ -60,7 +61,7 @@ def single(records):
 
 def run(task, states, tmp_path, *, seed=0, recipe=RECIPE, **options):
     name = f"{states.folder.name} {states.layers}"
-    return edge.probe(
+    return edge.EdgeProbes.trained(
         task, name, lambda: states, recipe, seed=seed, cache=Store(tmp_path / "store"), **options
     )
 
@@ -129,7 +130,7 @@ def test_f1_is_scikit_learns_on_every_subset_of_labels(tiny, make_records, make_
     reading = read(tiny, records)
     task = edge.prepare(records, reading, is_clean=lambda label: label in ("A", "also new"))
     states = make_states({0: np.random.default_rng(0).standard_normal((len(reading.rows), D))})
-    probes = edge._Run(task, states, RECIPE, seed=0)
+    probes = edge.EdgeProbes(task, states, RECIPE, seed=0)
     p = probes.initial()
     # Before training each label is as likely as it is frequent (every training target has one of three).
     share = np.mean([[n in t.labels for n in "ABC"] for r in records["train"] for t in r.targets], axis=0)
@@ -208,7 +209,7 @@ def test_all_probes_at_once_are_each_probe_alone(tiny, make_records, make_states
     reading = read(tiny, records)
     arrays = {k: planted(records, reading, noise=n, seed=k + 1) for k, n in ((-1, 0.5), (0, 3.0), (1, 9.0))}
     task = edge.prepare(records, reading)
-    probes = edge._Run(task, make_states(arrays), RECIPE, seed=0)
+    probes = edge.EdgeProbes(task, make_states(arrays), RECIPE, seed=0)
     together = run(task, probes.activations, tmp_path)
     assert len(set(together.report["steps"])) > 1  # they end at different times, with rates of their own
     schedule = layerwise.Schedule(
@@ -228,13 +229,13 @@ def test_all_probes_at_once_are_each_probe_alone(tiny, make_records, make_states
         )
         assert alone.steps == [together.report["steps"][i]]
         assert alone.best_steps == [together.report["best_steps"][i]]
-        np.testing.assert_allclose(alone.scores[0], together.report["dev_f1"][i], atol=1e-6)
+        np.testing.assert_allclose(alone.scores[0], together.report["dev_scores"][i], atol=1e-6)
         counts = probes.count(alone.parameters, [i], "test")["all"]
         np.testing.assert_array_equal(counts[:, 0], together.counts(i))
 
 
 def test_a_killed_run_gives_the_same_result_and_a_finished_one_is_not_repeated(
-    tiny, make_records, make_states, tmp_path
+    tiny, make_records, make_states, tmp_path, monkeypatch
 ):
     records = single(splits(make_records, n=60))
     reading = read(tiny, records)
@@ -242,22 +243,24 @@ def test_a_killed_run_gives_the_same_result_and_a_finished_one_is_not_repeated(
     states = make_states({0: planted(records, reading, noise=2), 1: planted(records, reading, noise=5)})
     whole = run(task, states, tmp_path / "whole")
 
-    def kill(step, total):
+    def kill(what, step, total):
         if step == 30:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run(task, states, tmp_path / "killed", progress=kill, checkpoint_every=0)
-    told = []
-    resumed = run(task, states, tmp_path / "killed", progress=lambda s, n: told.append(s), checkpoint_every=0)
-    assert told[0] == 30  # step 20 was saved
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(progress, "steps", kill)
+        run(task, states, tmp_path / "killed", checkpoint_every=0)
+    steps = []
+    monkeypatch.setattr(progress, "steps", lambda what, step, total: steps.append(step))
+    resumed = run(task, states, tmp_path / "killed", checkpoint_every=0)
+    assert steps[0] == 30  # step 20 was saved
     assert resumed.report == whole.report
     np.testing.assert_array_equal(resumed.counts(1), whole.counts(1))
 
     def fail():
         raise AssertionError("states read for a result that is in the store")
 
-    again = edge.probe(
+    again = edge.EdgeProbes.trained(
         task, f"{states.folder.name} {states.layers}", fail, RECIPE, seed=0,
         cache=Store(tmp_path / "whole" / "store"),
     )  # fmt: skip

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import progress
 from helpers.probing import layerwise
 from helpers.probing.layerwise import Adam, Schedule, train
 
@@ -100,7 +101,7 @@ def test_the_last_step_is_validated_and_the_best_parameters_are_returned():
     assert found.best_steps == [3] and found.parameters["a"].item() == pytest.approx(0.3, abs=1e-4)
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path):
+def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch):
     noise = torch.randn(60, 3, generator=torch.Generator().manual_seed(1))
     steps = []
 
@@ -116,12 +117,13 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert whole.steps[1] < 60  # one of them had ended by itself
     steps.clear()
 
-    def kill(step, total):
+    def kill(what, step, total):
         if step == 40:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train(start(), loss, validate, schedule, folder=tmp_path, progress=kill, checkpoint_every=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(progress, "steps", kill)
+        train(start(), loss, validate, schedule, folder=tmp_path, checkpoint_every=0)
     steps.clear()
     resumed = train(start(), loss, validate, schedule, folder=tmp_path, checkpoint_every=0)
     assert steps[0] == 35  # from the last checkpoint before the kill

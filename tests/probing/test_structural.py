@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import corpora
+from helpers import corpora, progress
 from helpers.probing import structural
 from helpers.profiles import StructuralRecipe
 
@@ -252,22 +252,24 @@ def test_training_resumes(tmp_path):
     data = structural.Parsed([planted(heads, lengths, 15).astype(np.float16)], heads, lengths)
     options = dict(rank=4, recipe=StructuralRecipe(epochs=4), seed=0, device="cpu")
     whole = structural.fit("depth", data, data, **options)
-    told = []
+    steps = []
 
-    def killed(epoch, epochs):
-        told.append((epoch, epochs))
-        if epoch == 3:
+    def killed(what, step, total):
+        steps.append((step, total))
+        if step == 6:
             raise KeyboardInterrupt
 
+    defaults = {"checkpoint_every": 0.0, "folder": None, "what": ""}
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(structural.layerwise.train, "__kwdefaults__", {"checkpoint_every": 0.0, "folder": None})
-        structural.fit("depth", data, data, folder=tmp_path, progress=killed, **options)
-    assert told == [(1, 4), (2, 4), (3, 4)]
+        patch.setattr(structural.layerwise.train, "__kwdefaults__", defaults)
+        patch.setattr(progress, "steps", killed)
+        structural.fit("depth", data, data, folder=tmp_path, **options)
+    assert steps == [(2, 8), (4, 8), (6, 8)]  # after each epoch of two
     rest = []
-    resumed = structural.fit(
-        "depth", data, data, folder=tmp_path, progress=lambda *at: rest.append(at), **options
-    )
-    assert rest[-1] == (4, 4) and len(rest) < 4
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "steps", lambda what, *at: rest.append(at))
+        resumed = structural.fit("depth", data, data, folder=tmp_path, **options)
+    assert rest[-1] == (8, 8) and len(rest) < 4
     torch.testing.assert_close(resumed.parameters["B"], whole.parameters["B"])
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers.corpora.records import LabelledSpans, Target
-from helpers.probing import controls, spans
+from helpers.probing import selectivity, spans
 from helpers.profiles import StructuralRecipe
 from helpers.store import Store
 
@@ -62,15 +62,15 @@ def labels_by_word(splits) -> dict[str, set]:
 
 
 def test_each_type_has_one_tag_throughout_also_where_training_lacks_it(tagged, tiny):
-    control = controls.label_control(tagged, tiny.tokenizer, seed=0)
+    control = selectivity.label_control(tagged, tiny.tokenizer, seed=0)
     by_word = labels_by_word(control)
     assert len(by_word) == 60 and all(len(tags) == 1 for tags in by_word.values())
     assert any(len(tags) > 1 for tags in labels_by_word(tagged).values())
     new = {w for r in tagged["test"] for w in r.words} - {w for r in tagged["train"] for w in r.words}
     assert len(new) == 10 and new <= set(by_word)
     assert [r.words for r in control["dev"]] == [r.words for r in tagged["dev"]]
-    again = controls.label_control(tagged, tiny.tokenizer, seed=0)
-    assert again == control != controls.label_control(tagged, tiny.tokenizer, seed=1)
+    again = selectivity.label_control(tagged, tiny.tokenizer, seed=0)
+    assert again == control != selectivity.label_control(tagged, tiny.tokenizer, seed=1)
 
 
 def test_tags_are_drawn_from_the_distribution_in_training(tagged, tiny):
@@ -78,7 +78,7 @@ def test_tags_are_drawn_from_the_distribution_in_training(tagged, tiny):
     drawn = [
         labels == {("OTHER",)}
         for seed in range(12)
-        for labels in labels_by_word(controls.label_control(tagged, tiny.tokenizer, seed)).values()
+        for labels in labels_by_word(selectivity.label_control(tagged, tiny.tokenizer, seed)).values()
     ]
     assert np.mean(drawn) == pytest.approx(share, abs=3 * (share * (1 - share) / len(drawn)) ** 0.5)
 
@@ -89,22 +89,22 @@ def test_words_that_look_alike_to_the_encoder_are_one_type(tiny):
     record = LabelledSpans("a", words, tuple(Target((k, k + 1), None, ("XYZPQ"[k],)) for k in range(5)))
     splits = dict.fromkeys(SPLITS, [record])
     for seed in range(8):
-        (found,) = controls.label_control(splits, tiny.tokenizer, seed)["test"]
+        (found,) = selectivity.label_control(splits, tiny.tokenizer, seed)["test"]
         tags = [t.labels[0] for t in found.targets]
         assert len(set(tags[:3])) == len(set(tags[3:])) == 1
 
 
 def test_heads_are_positions_and_the_root_is_its_own(trees):
-    choices = controls.heads(trees)["test"][0].targets
+    choices = selectivity.heads(trees)["test"][0].targets
     assert [t.labels for t in choices] == [(str(max(k - 1, 0)),) for k in range(7)]
     assert [t.span1 for t in choices] == [(k, k + 1) for k in range(7)] and choices[0].span2 is None
     lost = LabelledSpans("s3", ("a", "b"), (Target((0, 1), (1, 2), ("x",)),))
     with pytest.raises(ValueError, match=r"record 's3': \(1, 2\), the head of \(0, 1\), has no head itself"):
-        controls.heads({"train": [lost]})
+        selectivity.heads({"train": [lost]})
 
 
 def test_the_control_of_heads_is_self_first_or_last_by_type(trees, tiny):
-    control = controls.head_control(controls.heads(trees), tiny.tokenizer, seed=3)
+    control = selectivity.head_control(selectivity.heads(trees), tiny.tokenizer, seed=3)
     kinds = collections.defaultdict(lambda: {"self", "first", "last"})
     for r in (r for own in control.values() for r in own):
         for k, t in enumerate(r.targets):
@@ -128,7 +128,9 @@ def states_of(splits, tiny, make_states, layers):
 
 def run(task, states, tmp_path, **options):
     store = Store(tmp_path / "store")
-    return controls.probe(task, "encoder", lambda: states, RECIPE, seed=0, cache=store, **options)
+    return selectivity.ChoiceProbes.trained(
+        task, "encoder", lambda: states, RECIPE, seed=0, cache=store, **options
+    )
 
 
 def accuracy(result, probe):
@@ -149,9 +151,9 @@ def test_memory_solves_the_control_and_context_the_task(tagged, tiny, make_state
         return np.hstack([np.array(known), rng.standard_normal((len(words), 77))])
 
     reading, states = states_of(tagged, tiny, make_states, {0: identity, 1: context})
-    real = run(controls.prepare(tagged, reading, "label"), states, tmp_path)
-    drawn = controls.label_control(tagged, tiny.tokenizer, seed=0)
-    control = run(controls.prepare(drawn, reading, "label"), states, tmp_path)
+    real = run(selectivity.prepare(tagged, reading, "label"), states, tmp_path)
+    drawn = selectivity.label_control(tagged, tiny.tokenizer, seed=0)
+    control = run(selectivity.prepare(drawn, reading, "label"), states, tmp_path)
     labels = [t.labels[0] for r in tagged["test"] for t in r.targets]
     chance = max(np.mean(np.array(labels) == name) for name in set(labels))
     assert accuracy(real, 1) > 0.97 and accuracy(real, 0) < chance + 0.12
@@ -163,7 +165,7 @@ def test_memory_solves_the_control_and_context_the_task(tagged, tiny, make_state
 
 
 def test_heads_are_found_where_a_bilinear_form_tells_them(trees, tiny, make_states, tmp_path):
-    splits = controls.heads(trees)
+    splits = selectivity.heads(trees)
 
     def positions(words):
         return np.eye(16)[: len(words)] * 3
@@ -172,7 +174,7 @@ def test_heads_are_found_where_a_bilinear_form_tells_them(trees, tiny, make_stat
         return np.random.default_rng(len(words)).standard_normal((len(words), 16))
 
     reading, states = states_of(trees, tiny, make_states, {0: positions})
-    found = run(controls.prepare(splits, reading, "head"), states, tmp_path)
+    found = run(selectivity.prepare(splits, reading, "head"), states, tmp_path)
     assert accuracy(found, 0) > 0.97
     shuffled = {
         split: [
@@ -187,7 +189,7 @@ def test_heads_are_found_where_a_bilinear_form_tells_them(trees, tiny, make_stat
         ]
         for n, (split, own) in enumerate(splits.items())
     }
-    lost = run(controls.prepare(shuffled, reading, "head"), states, tmp_path)
+    lost = run(selectivity.prepare(shuffled, reading, "head"), states, tmp_path)
     assert accuracy(lost, 0) < 1 / 7 + 0.08
 
 
@@ -196,7 +198,7 @@ def test_logits_of_heads_are_bilinear_forms_of_the_words_means(tiny, trees, make
     short = dataclasses.replace(
         trees["train"][0], words=trees["train"][0].words[:3], targets=trees["train"][0].targets[:3]
     )
-    records = controls.heads({"train": [short, trees["train"][1]]})["train"]
+    records = selectivity.heads({"train": [short, trees["train"][1]]})["train"]
     reading = spans.read(tiny.tokenizer, [records])
     rng = np.random.default_rng(0)
     states = make_states({0: rng.standard_normal((len(reading.rows), 6))})
@@ -204,7 +206,7 @@ def test_logits_of_heads_are_bilinear_forms_of_the_words_means(tiny, trees, make
     batch = spans.batch(data, np.array([0, 1]), 7, torch.device("cpu"))
     x = spans.gather(states, [0], batch.rows, torch.empty(0))
     a = torch.randn(1, 6, 6)
-    found = controls.logits({"weight": a}, x, batch.inside[0], batch.chosen[0])
+    found = selectivity.logits({"weight": a}, x, batch.inside[0], batch.chosen[0])
     rows = np.asarray(states.layer(0), dtype=np.float32)
     means = [
         rows[reading.word_start[w] : reading.word_start[w + 1]].mean(0)
@@ -223,23 +225,23 @@ def test_label_accuracy_counts_unknown_labels_as_wrong(tagged, tiny, make_states
     ]
     splits = tagged | {"test": test + tagged["test"][20:40]}
     reading, states = states_of(splits, tiny, make_states, {0: lambda words: np.ones((len(words), 4))})
-    found = run(controls.prepare(splits, reading, "label"), states, tmp_path)
+    found = run(selectivity.prepare(splits, reading, "label"), states, tmp_path)
     correct, total = found.correct(0)
     assert correct[:20].sum() == 0 < correct[20:].sum() and (total > 0).all()
 
 
 def test_the_loss_is_cross_entropy_and_what_does_not_fit_is_refused(tagged, trees, tiny, make_states):
     reading, states = states_of(tagged, tiny, make_states, {0: lambda words: np.ones((len(words), 4))})
-    task = controls.prepare(tagged, reading, "label")
-    probes = controls._Run(task, states, RECIPE, seed=0)
-    p = controls.initial(task, 4, 1, seed=0)
-    batch, scores, right = probes.scores(p, [0], task.splits["train"], probes.order.at(0))
+    task = selectivity.prepare(tagged, reading, "label")
+    probes = selectivity.ChoiceProbes(task, states, RECIPE, seed=0)
+    p = selectivity.initial(task, 4, 1, seed=0)
+    batch, scores, right = probes.answers(p, [0], task.splits["train"], probes.order.at(0))
     expected = F.nll_loss(F.log_softmax(scores[0], -1), right)
     torch.testing.assert_close(probes.loss(p, [0], 0)[0], expected)
     assert right.tolist() == batch.gold.argmax(1).tolist()
     with pytest.raises(ValueError, match="unknown kind 'tag'; valid: label, head"):
-        controls.prepare(tagged, reading, "tag")
+        selectivity.prepare(tagged, reading, "tag")
     with pytest.raises(ValueError, match="record '0': expected one span with one label"):
-        controls.prepare(trees, reading, "label")
+        selectivity.prepare(trees, reading, "label")
     with pytest.raises(ValueError, match="no target in split 'dev'"):
-        controls.prepare(tagged | {"dev": []}, reading, "label")
+        selectivity.prepare(tagged | {"dev": []}, reading, "label")
