@@ -1,6 +1,10 @@
 """The record types that every corpus is read into."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+Span = tuple[int, int]  # first word of a sentence, from 0; end, exclusive
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,11 @@ class Passage:
 class Target:
     """A labelled span of a sentence, or a labelled pair of spans: one decision of an edge probe.
 
-    Spans are (first, end) positions of words from 0, the end exclusive, as in jiant's edge-probing files.
     ``span2`` is None where a task labels single spans; ``labels`` may be empty (no label holds) or several.
     """
 
-    span1: tuple[int, int]
-    span2: tuple[int, int] | None
+    span1: Span
+    span2: Span | None
     labels: tuple[str, ...]
 
 
@@ -86,6 +89,11 @@ class LabelledSpans:
     document: str = ""
     genre: str = ""
 
+    @classmethod
+    def of(cls, sentence: Sentence, targets: Iterable[Target]) -> "LabelledSpans":
+        """Targets in a sentence of a corpus."""
+        return cls(sentence.id, sentence.words, tuple(targets), sentence.document, sentence.genre)
+
 
 Record = Sentence | Pair | Question | Passage | LabelledSpans
 
@@ -93,5 +101,5 @@ Record = Sentence | Pair | Question | Passage | LabelledSpans
 class CorpusError(ValueError):
     """Malformed input. The message names the file, the line and what was expected."""
 
-    def __init__(self, path, line: int | None, problem: str):
+    def __init__(self, path: str | Path, line: int | None, problem: str):
         super().__init__(f"{path}:{line}: {problem}" if line is not None else f"{path}: {problem}")

@@ -37,6 +37,19 @@ class Rating(NamedTuple):
     confidence: float
 
 
+def answer(rating: Rating | None, *, scalar: bool = False) -> bool | None:
+    """The annotators' answer to a question if it is clear, else None.
+
+    Yes-or-no questions: all said the same (confidence 1, as normalised). Proto-roles (``scalar``) were
+    rated from 1 to 5: all gave the highest rating, or all the lowest or that the question does not apply.
+    """
+    if rating is None or rating.confidence < 0.99:
+        return None
+    if scalar:
+        return True if rating.value >= 1 else False if rating.value < 0.001 else None
+    return rating.value > 0 if abs(rating.value) >= 0.5 else None
+
+
 UNCHOSEN = Rating(-3.0, 1.0)  # a word sense that no annotator chose
 
 
@@ -111,8 +124,7 @@ def load(split: str, *, wheel: str | Path | None = None) -> list[Graph]:
     store already. Raises ValueError for an unknown split and :class:`CorpusError`, which names the
     member of the wheel and the graph, for anything malformed.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    check_split(split)
 
     def build(folder: Path) -> None:
         from helpers.corpora import fetch
@@ -136,6 +148,12 @@ def load(split: str, *, wheel: str | Path | None = None) -> list[Graph]:
     finally:
         if collecting:
             gc.enable()
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError, listing the valid ones, for an unknown split."""
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
 
 
 def fingerprint(wheel: str | Path | None = None) -> str:

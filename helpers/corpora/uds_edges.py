@@ -21,11 +21,13 @@ A predicate's span is its root. An argument's is the unbroken part of it around 
 of the predicate.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from helpers.corpora import phrases
-from helpers.corpora.records import LabelledSpans, Target
-from helpers.corpora.uds import Graph
+from helpers.corpora import uds
+from helpers.corpora.recast import phrases
+from helpers.corpora.recast.tree import Tree, unbroken
+from helpers.corpora.records import LabelledSpans, Span, Target
+from helpers.corpora.uds import Edge, Graph
 
 LIKELY = 0.05  # normalised rating above which a proto-role property holds
 _CLAUSES = ("ccomp", "xcomp", "csubj", "csubjpass")
@@ -33,55 +35,50 @@ _CLAUSES = ("ccomp", "xcomp", "csubj", "csubjpass")
 
 def constituents(graphs: Iterable[Graph]) -> list[LabelledSpans]:
     """Projected phrases; a span with two labels is two targets, as in OntoNotes."""
-    return [
-        _record(graph, [Target((first, end), None, (label,)) for first, end, label in phrases.project(graph)])
+    return _records(
+        (graph, (Target((first, end), None, (label,)) for first, end, label in phrases.project(graph)))
         for graph in graphs
-    ]
+    )
 
 
 def entities(graphs: Iterable[Graph]) -> list[LabelledSpans]:
     """Arguments with the supersense of their head noun that was rated highest."""
-    records = []
-    for graph in graphs:
-        targets = []
+
+    def targets(graph: Graph) -> Iterator[Target]:
         for argument in graph.arguments:
             ranked = sorted(argument.wordsense.items(), key=lambda item: -item[1].value)
             best = ranked[0][1].value if ranked else 0
             if best > 0 and not (len(ranked) > 1 and ranked[1][1].value == best):
                 sense = ranked[0][0].removeprefix("supersense-noun.")
-                targets.append(Target(_stretch(argument.root, argument.span), None, (sense,)))
-        records.append(_record(graph, targets))
-    return records
+                yield Target(_stretch(argument.root, argument.span), None, (sense,))
+
+    return _records((graph, targets(graph)) for graph in graphs)
 
 
 def srl(graphs: Iterable[Graph]) -> list[LabelledSpans]:
     """Predicates (``span1``) and their arguments (``span2``) with the argument's logical function."""
-    records = []
-    for graph in graphs:
-        spans = _argument_spans(graph)
-        targets = [
-            Target((p - 1, p), _stretch(a, spans[a], p), (function(graph, p, a),)) for p, a in _edges(graph)
-        ]
-        records.append(_record(graph, targets))
-    return records
+
+    def targets(graph: Graph) -> Iterator[Target]:
+        tree = Tree(graph)
+        for edge, span1, span2 in _edges(graph):
+            yield Target(span1, span2, (function(tree, edge.predicate, edge.argument),))
+
+    return _records((graph, targets(graph)) for graph in graphs)
 
 
 def protoroles(graphs: Iterable[Graph]) -> list[LabelledSpans]:
     """Predicates (``span1``) and their rated arguments (``span2``) with the properties that hold."""
-    records = []
-    for graph in graphs:
-        spans = _argument_spans(graph)
-        targets = []
-        for edge in graph.edges:
+
+    def targets(graph: Graph) -> Iterator[Target]:
+        for edge, span1, span2 in _edges(graph):
             if edge.protoroles:
-                p, a = edge.predicate, edge.argument
-                holds = tuple(sorted(n for n, rating in edge.protoroles.items() if rating.value > LIKELY))
-                targets.append(Target((p - 1, p), _stretch(a, spans[a], p), holds))
-        records.append(_record(graph, targets))
-    return records
+                holds = (name for name, rating in edge.protoroles.items() if rating.value > LIKELY)
+                yield Target(span1, span2, tuple(sorted(holds)))
+
+    return _records((graph, targets(graph)) for graph in graphs)
 
 
-def function(graph: Graph, predicate: int, argument: int) -> str:
+def function(tree: Tree, predicate: int, argument: int) -> str:
     """The logical function of an argument; the two are named by the positions of their roots, from 1.
 
     * ``subject``: what the verb's subject would be in the active voice, with *by* in the passive
@@ -95,16 +92,12 @@ def function(graph: Graph, predicate: int, argument: int) -> str:
     PropBank's roles: in dev and test 88 % of objects are ARG1 there and 64 % of subjects ARG0 (23 % ARG1),
     81 % of indirect objects ARG2, but obliques are of many roles.
     """
-    head, relation = graph.heads[argument - 1], graph.deprels[argument - 1]
-    children = [i for i, above in enumerate(graph.heads, 1) if above == predicate]
-    passive = any(graph.deprels[i - 1] in ("auxpass", "nsubjpass", "csubjpass") for i in children)
-    if graph.heads[predicate - 1] == argument:
+    head, relation = tree.head(argument), tree.relation(argument)
+    passive = bool(tree.dependents(predicate, ("auxpass", "nsubjpass", "csubjpass")))
+    if tree.head(predicate) == argument:
         return "modified"
     if relation.startswith("nmod:") or (relation == "nmod" and head == predicate):
-        by = any(
-            above == argument and graph.words[i].lower() == "by" and graph.deprels[i] == "case"
-            for i, above in enumerate(graph.heads)
-        )
+        by = any(tree.lower(case) == "by" for case in tree.dependents(argument, ("case",)))
         return "subject" if passive and by else "oblique"
     if head != predicate:
         return "object" if passive else "subject"
@@ -115,24 +108,19 @@ def function(graph: Graph, predicate: int, argument: int) -> str:
     return "object" if relation in ("dobj", "nsubjpass") else "subject"
 
 
-def _edges(graph: Graph):
-    return [(edge.predicate, edge.argument) for edge in graph.edges]
+def _edges(graph: Graph) -> Iterator[tuple[Edge, Span, Span]]:
+    """Each edge with the spans of its predicate and of its argument."""
+    spans = {argument.root: argument.span for argument in graph.arguments if not argument.predicative}
+    for edge in graph.edges:
+        predicate, argument = edge.predicate, edge.argument
+        yield edge, (predicate - 1, predicate), _stretch(argument, set(spans[argument]) - {predicate})
 
 
-def _argument_spans(graph: Graph) -> dict[int, tuple[int, ...]]:
-    return {argument.root: argument.span for argument in graph.arguments if not argument.predicative}
-
-
-def _stretch(root: int, span: tuple[int, ...], predicate: int | None = None) -> tuple[int, int]:
+def _stretch(root: int, span: Iterable[int]) -> Span:
     """The unbroken part of a span (positions from 1) around its root: first word from 0, end exclusive."""
-    allowed = set(span) - {predicate}
-    first = last = root
-    while first - 1 in allowed:
-        first -= 1
-    while last + 1 in allowed:
-        last += 1
+    first, last = unbroken(root, span)
     return first - 1, last
 
 
-def _record(graph: Graph, targets: list[Target]) -> LabelledSpans:
-    return LabelledSpans(graph.sentence_id, graph.words, tuple(targets), graph.document, graph.genre)
+def _records(targets: Iterable[tuple[Graph, Iterable[Target]]]) -> list[LabelledSpans]:
+    return [LabelledSpans.of(uds.sentence(graph), labelled) for graph, labelled in targets]

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from helpers.corpora import uds, uds_edges
+from helpers.corpora.recast.tree import Tree
 from helpers.corpora.records import Target
 
 # "The letters were sent by a man who wants to help me yesterday"
@@ -123,7 +124,7 @@ def test_functions(name, make_graph, make_wheel, own_home):
     tokens, predicate, argument, expected = FUNCTIONS[name]
     content = make_graph("k", tokens, {predicate: {"arguments": {argument: {}}}}, {argument: {}})
     (graph,) = uds.load("test", wheel=make_wheel({"test": {"k": content}}, {"k": "email-x"}))
-    assert uds_edges.function(graph, predicate, argument) == expected
+    assert uds_edges.function(Tree(graph), predicate, argument) == expected
 
 
 def test_protoroles_hold_above_the_threshold(graph):
@@ -230,7 +231,7 @@ def test_functions_go_with_propbanks_roles_as_documented(real_graphs, real_propb
                     for first, end, label in predicates[edge.predicate].arguments
                     if first < edge.argument <= end and label[:2] not in ("V", "R-", "C-")
                 ]
-                function = uds_edges.function(graph, edge.predicate, edge.argument)
+                function = uds_edges.function(Tree(graph), edge.predicate, edge.argument)
                 roles.setdefault(function, Counter())[min(covering)[1] if covering else "-"] += 1
     shares = {name: {r: n / counts.total() for r, n in counts.items()} for name, counts in roles.items()}
     assert shares["object"]["ARG1"] == pytest.approx(0.88, abs=0.01)

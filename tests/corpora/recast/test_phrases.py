@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.corpora import phrases
+from helpers.corpora.recast import phrases
 from helpers.corpora.records import Sentence
 
 # A line a word: form, UPOS, XPOS, head, UD v1 relation. Then the phrases that the sentence must have, as
