@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from helpers import precision, store
+from helpers import precision, progress, store
 from helpers.pretraining import text
 from helpers.pretraining.batches import IGNORED, Batches
 from helpers.pretraining.recipe import Recipe, replaced
@@ -33,6 +33,7 @@ from helpers.pretraining.recipe import Recipe, replaced
 CHECKPOINT = "checkpoint.pt"
 JUDGED_LENGTH = 128  # wordpieces of a held-out input
 CPU_TOKENS = 4096  # wordpieces that a CPU takes at once: more leave its caches
+COMPILED_FROM = 5_000_000  # wordpieces of a run: compiling takes a minute or two
 
 
 def new_model(recipe: Recipe, tokenizer):
@@ -197,7 +198,6 @@ def pretrain(
     n_evaluations: int = 12,
     stop: Callable[[int], bool] | None = None,
     compile_model: bool = False,
-    report=print,
 ) -> Path:
     """Train, or go on training, in ``folder``; returns the folder of the finished model.
 
@@ -249,7 +249,7 @@ def pretrain(
                 pairs = evaluate(model, judges["nsp"], device)
                 held |= {name: pairs[name] for name in ("nsp", "nsp_accuracy")}
             _log(folder, {"step": step, "tokens": tokens, "heldout": held})
-            report(f"step {step}: held-out MLM loss {held['mlm']:.3f}")
+            progress.say(f"step {step}: held-out MLM loss {held['mlm']:.3f}")
 
     # Shapes never change within a phase, so compiled code is made once for each.
     objective = torch.compile(losses, dynamic=False) if compile_model else losses
@@ -272,20 +272,8 @@ def pretrain(
         for optimizer in optimizing.values():
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
-        counts = _counts(batch)
         n_tokens = int(batch["attention_mask"].sum())
-        rows, length = batch["input_ids"].shape
-        size = max(1, at_once // length)
-        for start in range(0, rows, size):
-            part = {name: value[start : start + size] for name, value in batch.items()}
-            with precision.autocast(device):
-                parts = objective(model, _to(part, device))
-                loss = parts["mlm"] / counts["n_masked"]
-                if "nsp" in parts:
-                    loss = loss + parts["nsp"] / counts["n_pairs"]
-            loss.backward()
-            _add(pending["sums"], parts)
-        _add(pending["sums"], counts)
+        _add(pending["sums"], backward(model, batch, device, at_once, objective))
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         for optimizer in optimizing.values():
             optimizer.step()
@@ -311,7 +299,7 @@ def pretrain(
             _log(folder, row | {"tokens_per_s": speed})
             left = (recipe.steps - step) * recipe.batch_tokens / speed
             shown = [f"{name.upper()} {now_means[name]:.3f}" for name in ("mlm", "nsp") if name in now_means]
-            report(
+            progress.say(
                 f"step {step}/{recipe.steps}  {'  '.join(shown)}  "
                 f"{speed:,.0f} tokens/s{_peak_share(model, recipe, speed, device)}  {left / 60:.0f} min left"
             )
@@ -325,8 +313,32 @@ def pretrain(
     if first < recipe.steps:
         save()
     hold_out()
-    report(f"finished after {time.time() - began:.0f} s here")
+    progress.say(f"finished after {time.time() - began:.0f} s here")
     return save_model(model, tokenizer, folder / "model")
+
+
+def backward(
+    model, batch: dict[str, torch.Tensor], device: torch.device, at_once: int, objective=losses
+) -> dict:
+    """Add a batch's gradient to the parameters', a part of ``at_once`` wordpieces at a time.
+
+    The gradient is that of the mean losses of the whole batch. Returns the sums of :func:`losses` and their
+    counts.
+    """
+    counts: dict = _counts(batch)
+    sums = dict(counts)
+    rows, length = batch["input_ids"].shape
+    size = max(1, at_once // length)
+    for start in range(0, rows, size):
+        part = {name: value[start : start + size] for name, value in batch.items()}
+        with precision.autocast(device):
+            parts = objective(model, _to(part, device))
+            loss = parts["mlm"] / counts["n_masked"]
+            if "nsp" in parts:
+                loss = loss + parts["nsp"] / counts["n_pairs"]
+        loss.backward()
+        _add(sums, parts)
+    return sums
 
 
 def _device(name: str) -> torch.device:
@@ -412,7 +424,6 @@ def run(
     heldout: str = "heldout*",
     device: str = "auto",
     cache: store.Store | None = None,
-    report=print,
 ) -> Path:
     """Pre-train on a corpus with some of the recipe's ``settings`` replaced; returns the model's folder.
 
@@ -443,13 +454,13 @@ def run(
         vocabulary = recipe.vocabulary if pieces is None else pieces
     cache = cache or store.Store()
     files, held = text.training_files(corpus, heldout, cache)
-    report(f"{len(files)} text files; preparing vocabulary and text (minutes the first time)")
+    progress.say(f"{len(files)} text files; preparing vocabulary and text (minutes the first time)")
     tokenizer, train, test = text.prepare(files, held, vocabulary, cache)
     if begun and tokenizer.get_vocab() != type(tokenizer).from_pretrained(begun).get_vocab():
         raise ValueError(f"{out}: was begun with another vocabulary, which is in {begun}")
     if pieces is not None:
         recipe = dataclasses.replace(recipe, vocabulary=len(tokenizer))
-    report(
+    progress.say(
         f"{len(train.tokens):,} wordpieces in {train.n_documents:,} documents, {len(test.tokens):,} held "
         f"out; {recipe.tokens / len(train.tokens):.2f} passes in {recipe.steps:,} steps"
     )
@@ -457,10 +468,10 @@ def run(
     before = {s: signal.signal(s, lambda s, _: asked.append(s)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         compiles = device_type != "cpu" or shutil.which("g++") is not None
-        options = dict(device=device, report=report, stop=lambda done: bool(asked), compile_model=compiles)
+        options = dict(device=device, stop=lambda done: bool(asked), compile_model=compiles)
         return pretrain(recipe, out, tokenizer, train, test, **options)
     except Interrupted as stopped:
-        report(f"{stopped}; the same command goes on from there")
+        progress.say(f"{stopped}; the same command goes on from there")
         raise SystemExit(128 + asked[0]) from None
     finally:
         for number, handler in before.items():

@@ -3,23 +3,29 @@
 Masked language modelling on held-out text by genre and by place in a long input, cloze on common words,
 minimal pairs of agreement and reflexives scored by pseudo-log-likelihood (Salazar et al. 2020), and two
 probes per layer on a treebank: parts of speech by a linear classifier, and syntactic distance (Hewitt and
-Manning 2019) by a small structural probe. Baselines: a random encoder of the same shape, and a unigram
-model, a lexicon or a chain of neighbours, whichever the task can be solved with to some extent.
+Manning 2019) by a small structural probe. And whether its blocks do something: what the loss gains when one
+is left out, and how alike its output is to its input (RSA). Baselines: a random encoder of the same shape,
+and a unigram model, a lexicon or a chain of neighbours, whichever can solve the task to some extent.
 """
 
+import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn import functional as F
 
-from helpers import corpora, encoders, precision, pretraining, results, shipping, statistics, store
+from helpers import corpora, encoders, precision, progress, provenance, results, similarity, statistics, store
 from helpers.corpora.records import Sentence
+from helpers.pretraining import release, text
+from helpers.pretraining.batches import IGNORED, Batches
+from helpers.pretraining.minimal_pairs import KINDS, Words, minimal_pairs
+from helpers.pretraining.recipe import Recipe
+from helpers.pretraining.text import EncodedCorpus
 from helpers.probing import structural
 from helpers.profiles import StructuralRecipe
 
@@ -28,15 +34,17 @@ LENGTH, LONG = 128, 512  # wordpieces of an input; long ones show whether all po
 COMMON = {"words 1-100": (0, 100), "words 101-1000": (100, 1000)}  # by rank in the training text
 N_RESAMPLES = 500
 RANK, SMALL_PROBE = 64, StructuralRecipe(epochs=15)  # of the distance probes
+RSA_WORDS = 2000  # of the treebank, on which neighbouring layers are compared
+POS_STRENGTH = 0.01  # inverse of the POS probe's penalty
 
 
 @dataclass(frozen=True)
 class Sizes:
     """How much is measured. The defaults take a minute on two cores."""
 
-    windows: int = 160  # held-out stretches a genre, of 128 wordpieces
-    cloze: int = 400  # masked words a class
-    pairs: int = 200  # minimal pairs a condition
+    windows: int = 160  # held-out stretches of 128 wordpieces per genre
+    cloze: int = 400  # masked words per class
+    pairs: int = 200  # minimal pairs per condition
     train_sentences: int = 1500
     dev_sentences: int = 500
     seed: int = 0
@@ -54,9 +62,8 @@ def evaluate(
     sizes: Sizes = Sizes(),
     device: str = "auto",
     cache: store.Store | None = None,
-    report=print,
 ) -> pd.DataFrame:
-    """Measure an encoder (``minibert``, a folder, a Hub id) and its baselines: one row a number.
+    """Measure an encoder (``minibert``, a folder, a Hub id) and its baselines: one row per number.
 
     ``corpus`` is the folder that it was pre-trained on, with files matching ``heldout`` held out and, for
     the genres, its SOURCES.csv, whose order the held-out documents keep. ``treebank`` is a folder with
@@ -68,19 +75,18 @@ def evaluate(
     """
     from transformers import AutoConfig
 
-    began = time.time()
     cache = cache or store.Store()
     folder, corpus = encoders.resolve(name), Path(corpus)
-    held = pretraining.text_files(corpus, heldout)
-    files = [p for p in pretraining.text_files(corpus) if p not in held]
-    tokenizer, train, test = pretraining.prepare(files, held, folder, cache)
+    held = text.text_files(corpus, heldout)
+    files = [p for p in text.text_files(corpus) if p not in held]
+    tokenizer, train, test = text.prepare(files, held, folder, cache)
     genres = document_genres(corpus, test)
     counts = piece_counts(train, len(tokenizer))
     seed = int(folder.name.rpartition("seed")[2]) if "seed" in folder.name else None
     rows: list[dict] = []
 
     def add(metric, model, inputs, values, groups, layer=None) -> None:
-        estimate = statistics.bootstrap_mean(values, groups, n_resamples=N_RESAMPLES, seed=sizes.seed)
+        estimate = statistics.ratio(values, 1, groups, n_resamples=N_RESAMPLES, seed=sizes.seed)
         rows.append(
             dict(analysis=ANALYSIS, metric=metric, model=model, inputs=inputs, layer=layer, n=len(values))
             | dict(value=estimate.value, ci_low=estimate.ci_low, ci_high=estimate.ci_high, seed=seed)
@@ -108,9 +114,16 @@ def evaluate(
             nll, right, group = _collect(scorer, batches)
             add("mlm_loss", model_name, genre, nll, group)
             add("mlm_accuracy", model_name, genre, right == 0, group)
+        if model_name == "Base":  # an idle block is one that the model does not miss
+            everything = [batch for batches in masked.values() for batch in batches]
+            whole, _, group = _collect(scorer, everything)
+            for block in range(scorer.model.config.num_hidden_layers):
+                with _without(scorer.model, block):
+                    nll, _, _ = _collect(scorer, everything)
+                add("mlm_loss_gained", "Base", "block left out", nll - whole, group, block)
         if long:  # not where all documents, or the encoder's inputs, are shorter
             nll, _, group = _collect(scorer, long)
-            place = np.concatenate([batch["masked"] % LONG for batch in long])
+            place = np.concatenate([b["masked"][b["labels"] != IGNORED].numpy() for b in long])
             for begin in range(0, LONG, LENGTH):
                 here = (begin <= place) & (place < begin + LENGTH)
                 part = f"pieces {begin + 1}-{begin + LENGTH}"
@@ -122,7 +135,7 @@ def evaluate(
         for kind, chosen in pairs.items():
             preferred = prefers_first(scorer, tokenizer, chosen)
             add("preferred", model_name, kind, preferred, np.arange(len(preferred)))
-        report(f"{model_name}: held-out text, cloze and minimal pairs done, {time.time() - began:.0f} s")
+        progress.say(f"{model_name}: held-out text, cloze and minimal pairs done")
 
     trees = [
         [s for s in corpora.load("ud-ewt", split, path=treebank, limit=limit) if 3 <= len(s.words) <= 50]
@@ -137,16 +150,22 @@ def evaluate(
             for part in trees
         ]
         found = distance_probes(*states, *trees, seed=sizes.seed, device=device)
+        for layer, below, above in zip(encoder.layers[1:], states[1], states[1][1:], strict=False):
+            sample = np.random.default_rng(sizes.seed).permutation(len(above))[:RSA_WORDS]
+            likeness = similarity.rsa(below[sample], above[sample])
+            rows.append(
+                dict(analysis=ANALYSIS, metric="rsa_pearson", model=model_name, inputs="layer below")
+                | dict(layer=layer, value=likeness, seed=seed, n=len(sample))
+            )
         for layer, x, test_x, arcs in zip(encoder.layers, *states, found, strict=True):
-            x, test_x = torch.from_numpy(x), torch.from_numpy(test_x)
-            add("pos_accuracy", model_name, "ud-ewt", *pos_probe(x, test_x, *trees, seed=sizes.seed), layer)
+            add("pos_accuracy", model_name, "ud-ewt", *pos_probe(x, test_x, *trees), layer)
             add("uuas", model_name, "ud-ewt", *arcs, layer)
-        report(f"{model_name}: probes of {len(encoder.layers)} layers done, {time.time() - began:.0f} s")
+        progress.say(f"{model_name}: probes of {len(encoder.layers)} layers done")
     return results.table(rows)
 
 
 def record(
-    name: str | Path, corpus: str | Path, *, recorded: Path = shipping.RECORDED, **options
+    name: str | Path, corpus: str | Path, *, recorded: Path = release.RECORDED, **options
 ) -> pd.DataFrame:
     """:func:`evaluate` and write the rows into ``quality.csv``, keeping those of other seeds.
 
@@ -161,14 +180,14 @@ def record(
     with store.atomic_write(path) as file:
         frame.to_csv(file, index=False, float_format="%.6g")
     facts = {
-        "commit": results.commit(),
+        "commit": provenance.commit(),
         "encoder": encoders.resolve(name).name,
         "weights": store.sha256(encoders.resolve(name) / "model.safetensors"),
-        "hardware": results.hardware(),
+        "hardware": provenance.hardware(),
         "seconds": round(time.time() - began),
-        "packages": {p: results.version(p) for p in results.PACKAGES},
+        "packages": provenance.versions(provenance.PACKAGES),
     }
-    results.add_entry(Path(recorded), f"quality-seed{seed}", facts)
+    provenance.add_entry(Path(recorded), f"quality-seed{seed}", facts)
     return frame
 
 
@@ -198,6 +217,17 @@ def load(folder: Path, random_init: int | None = None):
     return model.eval()
 
 
+@contextlib.contextmanager
+def _without(model, block: int) -> Iterator[None]:
+    """The model with one of its blocks left out."""
+    blocks = model.bert.encoder.layer
+    model.bert.encoder.layer = torch.nn.ModuleList([b for i, b in enumerate(blocks) if i != block])
+    try:
+        yield
+    finally:
+        model.bert.encoder.layer = blocks
+
+
 class Masked:
     """Log-probabilities of the masked pieces by a BERT, (n_masked, n_vocabulary)."""
 
@@ -208,14 +238,12 @@ class Masked:
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        names = ("input_ids", "token_type_ids", "attention_mask")
         with torch.inference_mode():
             with precision.autocast(self.device):
-                states = self.model.bert(
-                    input_ids=batch["input_ids"],
-                    token_type_ids=batch["token_type_ids"],
-                    attention_mask=batch["attention_mask"],
-                ).last_hidden_state
-            states = states.reshape(-1, states.shape[-1])[batch["masked"]].float()
+                states = self.model.bert(**{name: batch[name] for name in names}).last_hidden_state
+            rows, columns = torch.nonzero(batch["labels"] != IGNORED, as_tuple=True)
+            states = states[rows, batch["masked"][rows, columns]].float()
             return self.model.cls.predictions(states).log_softmax(-1).cpu()
 
 
@@ -227,7 +255,7 @@ class Unigram:
         self.log_probabilities = (smoothed / smoothed.sum()).log().float()
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return self.log_probabilities.expand(len(batch["masked"]), -1)
+        return self.log_probabilities.expand(int((batch["labels"] != IGNORED).sum()), -1)
 
 
 def _collect(scorer, batches: Iterable[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -235,12 +263,12 @@ def _collect(scorer, batches: Iterable[dict]) -> tuple[np.ndarray, np.ndarray, n
     nll, ranks, groups, first = [], [], [], 0
     for batch in batches:
         scores = scorer(batch)
-        right = scores.gather(1, batch["labels"][:, None])
+        chosen = batch["labels"] != IGNORED
+        right = scores.gather(1, batch["labels"][chosen][:, None])
         nll.append(-right[:, 0].numpy())
         ranks.append((scores > right).sum(1).numpy())
-        count, length = batch["input_ids"].shape
-        groups.append(first + (batch["masked"] // length).numpy())
-        first += count
+        groups.append(first + torch.nonzero(chosen)[:, 0].numpy())
+        first += len(chosen)
     return np.concatenate(nll), np.concatenate(ranks), np.concatenate(groups)
 
 
@@ -254,16 +282,17 @@ def fill(name: str | Path, texts: list[str], *, top: int = 5) -> pd.DataFrame:
     folder = encoders.resolve(name)
     tokenizer, scorer = AutoTokenizer.from_pretrained(folder), Masked(load(folder), "cpu")
     rows = []
-    for text in texts:
-        ids = tokenizer(text, return_tensors="pt", truncation=True)["input_ids"]
+    for given in texts:
+        ids = tokenizer(given, return_tensors="pt", truncation=True)["input_ids"]
         places = torch.nonzero(ids[0] == tokenizer.mask_token_id)[:, 0]
         if not len(places):
-            raise ValueError(f"no [MASK] in {text!r}")
-        best = scorer(_batch(ids, places, [0] * len(places))).exp().topk(top)
+            raise ValueError(f"no [MASK] in {given!r}")
+        batch = _batch(ids, places[None], torch.zeros_like(places)[None])
+        best = scorer(batch).exp().topk(top)
         for mask, (values, pieces) in enumerate(zip(*map(torch.Tensor.tolist, best), strict=True), 1):
             guesses = tokenizer.convert_ids_to_tokens(pieces)
             rows += [
-                dict(text=text, mask=mask, rank=rank, guess=guess, probability=value)
+                dict(text=given, mask=mask, rank=rank, guess=guess, probability=value)
                 for rank, (guess, value) in enumerate(zip(guesses, values, strict=True), 1)
             ]
     return pd.DataFrame(rows)
@@ -272,7 +301,7 @@ def fill(name: str | Path, texts: list[str], *, top: int = 5) -> pd.DataFrame:
 # -- held-out text -------------------------------------------------------------------------------
 
 
-def piece_counts(corpus: pretraining.EncodedCorpus, size: int) -> np.ndarray:
+def piece_counts(corpus: EncodedCorpus, size: int) -> np.ndarray:
     """How often each wordpiece occurs in a corpus, (n_vocabulary,)."""
     counts = np.zeros(size, np.int64)
     for begin in range(0, len(corpus.tokens), 10_000_000):
@@ -280,24 +309,24 @@ def piece_counts(corpus: pretraining.EncodedCorpus, size: int) -> np.ndarray:
     return counts
 
 
-def document_genres(corpus: Path, heldout: pretraining.EncodedCorpus) -> np.ndarray:
+def document_genres(corpus: Path, heldout: EncodedCorpus) -> np.ndarray:
     """Genre of each held-out document, (n_documents,), "text" for all without a list of sources.
 
     Raises ValueError if the list counts other documents than there are.
     """
-    if not (corpus / shipping.SOURCES).exists():
+    if not (corpus / release.SOURCES).exists():
         return np.full(heldout.n_documents, "text", dtype=object)
-    sources = shipping.read_sources(corpus)
+    sources = release.read_sources(corpus)
     genres = [row["genre"] for row in sources for _ in range(int(row["heldout_documents"]))]
     if len(genres) != heldout.n_documents:
         raise ValueError(
-            f"{corpus / shipping.SOURCES}: lists {len(genres)} held-out documents, there are "
+            f"{corpus / release.SOURCES}: lists {len(genres)} held-out documents, there are "
             f"{heldout.n_documents}"
         )
     return np.array(genres, dtype=object)
 
 
-def _stretches(corpus: pretraining.EncodedCorpus, wanted: np.ndarray, length: int, rng) -> np.ndarray:
+def _stretches(corpus: EncodedCorpus, wanted: np.ndarray, length: int, rng) -> np.ndarray:
     """Windows of full length of the wanted documents, shuffled, (n, 2)."""
     windows = corpus.windows(length)
     document = np.searchsorted(corpus.starts, windows[:, 0], side="right") - 1
@@ -306,17 +335,19 @@ def _stretches(corpus: pretraining.EncodedCorpus, wanted: np.ndarray, length: in
 
 
 def masked_batches(
-    corpus: pretraining.EncodedCorpus, tokenizer, wanted: np.ndarray, n: int, seed: int, length: int = LENGTH
+    corpus: EncodedCorpus, tokenizer, wanted: np.ndarray, n: int, seed: int, length: int = LENGTH
 ) -> list[dict]:
-    """``n`` held-out stretches of the wanted documents, inputs of ``length``, masked as in training."""
+    """``n`` held-out stretches of the wanted documents, inputs of ``length``, 15 % of their pieces masked."""
     rng = np.random.default_rng([seed, 2])
-    windows = _stretches(corpus, wanted, length - 3, rng)[:n]
-    source = pretraining.Batches(corpus, tokenizer, pretraining.Recipe())
-    return [source.assemble(rng, windows[i : i + 16], length) for i in range(0, len(windows), 16)]
+    windows = _stretches(corpus, wanted, length - 2, rng)[:n]
+    source = Batches(corpus, tokenizer, Recipe(masked=0.15), whole_words=False)
+    return [
+        source.assemble(rng, windows[i : i + 16], length, paired=False) for i in range(0, len(windows), 16)
+    ]
 
 
 def cloze_batches(
-    corpus: pretraining.EncodedCorpus,
+    corpus: EncodedCorpus,
     tokenizer,
     counts: np.ndarray,
     ranks: tuple[int, int],
@@ -344,110 +375,21 @@ def cloze_batches(
             place = int(rng.choice(places))
             labels.append(window[place])
             window[place] = tokenizer.mask_token_id
-            masked.append(len(rows) % 16 * LENGTH + place + 1)
+            masked.append(place + 1)
             rows.append([tokenizer.cls_token_id, *window, tokenizer.sep_token_id])
-    return [
-        _batch(torch.tensor(rows[i : i + 16]), torch.tensor(masked[i : i + 16]), labels[i : i + 16])
-        for i in range(0, len(rows), 16)
-    ]
+    parts = [slice(i, i + 16) for i in range(0, len(rows), 16)]
+    return [_batch(*(torch.tensor(x[part]) for x in (rows, masked, labels))) for part in parts]
 
 
-def _batch(ids: torch.Tensor, masked: torch.Tensor, labels, attended: torch.Tensor | None = None) -> dict:
+def _batch(ids, masked, labels, attended: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """A batch of inputs (sequences, length), each with one masked piece or as many as ``masked`` has."""
     return {
         "input_ids": ids,
         "token_type_ids": torch.zeros_like(ids),
         "attention_mask": torch.ones_like(ids) if attended is None else attended,
-        "masked": masked,
-        "labels": torch.tensor(labels),
+        "masked": masked.reshape(len(ids), -1),
+        "labels": labels.reshape(len(ids), -1),
     }
-
-
-# -- minimal pairs -------------------------------------------------------------------------------
-
-_NOUNS = (
-    "doctor teacher soldier student writer officer king queen boy girl friend brother sister author artist"
-)
-_PREDICATES = [
-    (("is", "are"), ("here", "old", "happy", "ready", "at home")),
-    (("was", "were"), ("here", "old", "happy", "ready", "at home")),
-    (("has", "have"), ("a house", "no money", "many books")),
-    *(
-        ((f"{verb}s", verb), ("here", "now", "again", "every day"))
-        for verb in "work live write speak stand walk run come play talk".split()
-    ),
-]
-_MALE = {
-    "man": "men",
-    "boy": "boys",
-    "king": "kings",
-    "father": "fathers",
-    "brother": "brothers",
-    "son": "sons",
-}
-_FEMALE = {
-    "woman": "women", "girl": "girls", "queen": "queens", "mother": "mothers", "sister": "sisters",
-    "daughter": "daughters",
-}  # fmt: skip
-_PREPOSITIONS = ("near", "behind", "beside", "next to")
-_SAW = ("saw", "knew", "loved", "met", "heard", "followed")
-_DID = ("hurt", "saw", "loved", "killed", "asked", "found", "helped", "taught")
-_WHERE = ("", " again", " at last", " that day")
-
-KINDS = (
-    "agreement",
-    "agreement, attractor in a phrase",
-    "agreement, attractor in a clause",
-    "reflexive",
-    "reflexive, attractor in a phrase",
-)
-Words = tuple[str, ...]
-
-
-def minimal_pairs(kind: str, n: int, seed: int) -> list[tuple[Words, Words]]:
-    """``n`` different pairs (grammatical, not) of one kind, each differing in one word.
-
-    Half the subjects are singular, half plural, so that liking one form of the verb or pronoun is worth
-    nothing. An attractor is a noun of the other number between subject and verb. Constructed here from
-    templates, after the design of Marvin and Linzen (2018). Raises ValueError for an unknown kind.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r}; valid: {'; '.join(KINDS)}")
-    rng = np.random.default_rng([seed, 4, KINDS.index(kind)])
-    pairs: dict[tuple[Words, Words], None] = {}
-    while len(pairs) < n:
-        make = _reflexive if kind.startswith("reflexive") else _agreement
-        pairs[make(rng, plural=len(pairs) % 2, attractor=kind.rpartition(" ")[2])] = None
-    return list(pairs)
-
-
-def _pick(rng, options):
-    return options[int(rng.integers(len(options)))]
-
-
-def _subject(rng, noun: str, other: str, attractor: str) -> str:
-    if attractor == "phrase":
-        return f"the {noun} {_pick(rng, _PREPOSITIONS)} the {other}"
-    return f"the {noun} that the {other} {_pick(rng, _SAW)}" if attractor == "clause" else f"the {noun}"
-
-
-def _agreement(rng, plural: int, attractor: str) -> tuple[Words, Words]:
-    a, b = rng.choice(_NOUNS.split(), 2, replace=False)
-    subject = _subject(rng, a + "s" * plural, b + "s" * (1 - plural), attractor)
-    forms, tails = _pick(rng, _PREDICATES)
-    tail = _pick(rng, tails)
-    good, bad = (tuple(f"{subject} {forms[i]} {tail} .".split()) for i in (plural, 1 - plural))
-    return good, bad
-
-
-def _reflexive(rng, plural: int, attractor: str) -> tuple[Words, Words]:
-    nouns, own = _pick(rng, ((_MALE, "himself"), (_FEMALE, "herself")))
-    a, b = rng.choice(list(nouns), 2, replace=False)
-    # Of the same sex, so that only number can tell.
-    subject = _subject(rng, nouns[a] if plural else a, b if plural else nouns[b], attractor)
-    verb, tail = _pick(rng, _DID), _pick(rng, _WHERE)
-    forms = (own, "themselves")
-    good, bad = (tuple(f"{subject} {verb} {forms[i]}{tail} .".split()) for i in (plural, 1 - plural))
-    return good, bad
 
 
 def pseudo_log_likelihoods(scorer, tokenizer, sentences: list[Words]) -> np.ndarray:
@@ -468,10 +410,10 @@ def pseudo_log_likelihoods(scorer, tokenizer, sentences: list[Words]) -> np.ndar
             n = len(encoded[number])
             ids[row, :n], attended[row, :n] = torch.tensor(encoded[number]), 1
             ids[row, place] = tokenizer.mask_token_id
-        masked = torch.tensor([row * length + place for row, (_, place) in enumerate(part)])
-        labels = [encoded[number][place] for number, place in part]
+        masked = torch.tensor([place for _, place in part])
+        labels = torch.tensor([encoded[number][place] for number, place in part])
         scores = scorer(_batch(ids, masked, labels, attended))
-        right = scores.gather(1, torch.tensor(labels)[:, None])[:, 0].double().numpy()
+        right = scores.gather(1, labels[:, None])[:, 0].double().numpy()
         np.add.at(totals, [number for number, _ in part], right)
     return totals
 
@@ -549,34 +491,19 @@ def lexicon_baseline(train: list[Sentence], dev: list[Sentence]) -> tuple[np.nda
 
 
 def pos_probe(
-    train, dev, train_sentences: list[Sentence], dev_sentences: list[Sentence], *, epochs: int = 8, seed: int
+    train: np.ndarray, dev: np.ndarray, train_sentences: list[Sentence], dev_sentences: list[Sentence]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy on dev of a linear classifier of universal parts of speech: (right, sentence) of each word.
+    """Accuracy on dev of logistic regression on universal parts of speech: (right, sentence) of each word.
 
     ``train`` and ``dev`` (n_words, d) are states of the sentences' words, one sentence after another.
     """
-    names = sorted({tag for s in [*train_sentences, *dev_sentences] for tag in s.upos})
-    targets = [
-        torch.tensor([names.index(tag) for s in part for tag in s.upos])
-        for part in (train_sentences, dev_sentences)
-    ]
-    mean, deviation = train.mean(0), train.std(0) + 1e-6
-    train, dev = (train - mean) / deviation, (dev - mean) / deviation
-    generator = torch.Generator().manual_seed(seed)
-    weight = torch.zeros(train.shape[1], len(names), requires_grad=True)
-    bias = torch.zeros(len(names), requires_grad=True)
-    optimizer = torch.optim.Adam([weight, bias], lr=1e-2)
-    per_epoch = -(-len(train) // 512)
-    for step in range(epochs * per_epoch):
-        if step % per_epoch == 0:
-            order = torch.randperm(len(train), generator=generator)
-        part = order[step % per_epoch * 512 :][:512]
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-2 * (1 - step / (epochs * per_epoch))
-        F.cross_entropy(train[part] @ weight + bias, targets[0][part]).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    with torch.no_grad():
-        right = (dev @ weight + bias).argmax(-1) == targets[1]
-    groups = np.repeat(np.arange(len(dev_sentences)), [len(s.words) for s in dev_sentences])
-    return right.numpy().astype(float), groups
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    tags, gold = ([tag for s in part for tag in s.upos] for part in (train_sentences, dev_sentences))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=POS_STRENGTH, max_iter=200))
+    right = probe.fit(train, tags).predict(dev) == np.array(gold)
+    return right.astype(float), np.repeat(
+        np.arange(len(dev_sentences)), [len(s.words) for s in dev_sentences]
+    )
