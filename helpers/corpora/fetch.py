@@ -5,7 +5,6 @@ compared with it; of the others the first download's is recorded, and every late
 """
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
@@ -15,9 +14,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers import progress
 from helpers.store import MANIFEST, DamagedArtifact, Store, sha256
-
-log = logging.getLogger(__name__)
 
 TIMEOUT = 60  # seconds without a byte before a download counts as failed
 
@@ -45,8 +43,6 @@ class Source:
     """Where a corpus comes from: the files at their addresses, or a wheel from the package index."""
 
     name: str
-    what: str
-    licence: str
     files: tuple[File, ...]
     requirement: str | None = None  # pip's, pinned
     pip_options: tuple[str, ...] = ()
@@ -67,8 +63,6 @@ SOURCES: dict[str, Source] = {
     for source in (
         Source(
             name="decomp",
-            what="Universal Decompositional Semantics 2.0 on the English Web Treebank (the decomp wheel)",
-            licence="CC BY-SA 4.0",
             files=(
                 File(
                     "decomp-0.3.2-py3-none-any.whl",
@@ -82,8 +76,6 @@ SOURCES: dict[str, Source] = {
         ),
         Source(
             name="wikipedia-sample",
-            what="excerpt of the English Wikipedia of April 2016, 106 articles (in the gensim wheel)",
-            licence="CC BY-SA 3.0",
             files=(
                 File(
                     _WIKIPEDIA,
@@ -95,20 +87,12 @@ SOURCES: dict[str, Source] = {
             requirement="gensim==4.3.3",
             # One wheel for every machine: nothing in it is run, one data file is taken out.
             pip_options=(
-                "--platform",
-                "manylinux2014_x86_64",
-                "--python-version",
-                "3.11",
-                "--implementation",
-                "cp",
-                "--abi",
-                "cp311",
+                *("--platform", "manylinux2014_x86_64", "--python-version", "3.11"),
+                *("--implementation", "cp", "--abi", "cp311"),
             ),
         ),
         Source(
             name="ud-ewt",
-            what="UD English EWT, release 2.16",
-            licence="CC BY-SA 4.0",
             files=tuple(
                 File(f"en_ewt-ud-{split}.conllu", url=f"{_UD}/en_ewt-ud-{split}.conllu")
                 for split in ("train", "dev", "test")
@@ -140,7 +124,7 @@ def present(name: str, *, store: Store | None = None) -> bool:
 
 
 def checksums(name: str, *, store: Store | None = None) -> list[dict]:
-    """One row a file: ``file, bytes, sha256, known``.
+    """One row per file: ``file, bytes, sha256, known``.
 
     Size and hash are the published ones or, where none are, those recorded at the first download;
     None before it. ``known`` tells the two apart.
@@ -194,7 +178,7 @@ def _download(source: Source, work: Path) -> None:
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=work, prefix="arriving-") as scratch:
         arriving = Path(scratch)
-        log.info("downloading %s (%s)", source.what, source.origin)
+        progress.say(f"downloading {source.name} ({source.origin})")
         if source.requirement:
             _from_wheel(source, arriving)
         else:
@@ -206,24 +190,14 @@ def _download(source: Source, work: Path) -> None:
 
 
 def _from_wheel(source: Source, target: Path) -> None:
-    command = [
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        *source.pip_options,
-        "--dest",
-        str(target),
-        "--no-input",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-        source.requirement,
-    ]
-    _pip(source, command)
+    options = (
+        "--no-deps --only-binary=:all: --no-input --disable-pip-version-check --progress-bar off".split()
+    )
+    _pip(source, ["download", *options, *source.pip_options, "--dest", str(target), source.requirement])
     wheels = sorted(target.glob("*.whl"))
     if len(wheels) != 1:
-        found = ", ".join(p.name for p in target.iterdir()) or "nothing"
-        raise FetchError(f"pip download {source.requirement}: one wheel expected, got {found}")
+        arrived = ", ".join(p.name for p in target.iterdir()) or "nothing"
+        raise FetchError(f"pip download {source.requirement}: one wheel expected, got {arrived}")
     for item in source.files:
         if item.member is None:
             if wheels[0].name != item.name:
@@ -274,14 +248,13 @@ def _otherwise(source: Source) -> str:
 
 
 def _check(source: Source, item: File, path: Path) -> None:
-    size, found = path.stat().st_size, sha256(path)
+    size, content = path.stat().st_size, sha256(path)
     if size == 0:
-        raise FetchError(f"{item.name} from {source.origin}: empty file")
-    if item.bytes is not None and size != item.bytes:
-        raise FetchError(
-            f"{item.name} from {source.origin}: {size} bytes, {item.bytes} expected; nothing was kept"
-        )
-    if item.sha256 is not None and found != item.sha256:
-        raise FetchError(
-            f"{item.name} from {source.origin}: SHA-256 {found}, {item.sha256} expected; nothing was kept"
-        )
+        problem = "empty file"
+    elif item.bytes is not None and size != item.bytes:
+        problem = f"{size} bytes, {item.bytes} expected; nothing was kept"
+    elif item.sha256 is not None and content != item.sha256:
+        problem = f"SHA-256 {content}, {item.sha256} expected; nothing was kept"
+    else:
+        return
+    raise FetchError(f"{item.name} from {source.origin}: {problem}")

@@ -5,14 +5,12 @@ metadata, as ``data/train-00000-of-00001.parquet``. Only data is read: the pinne
 loader scripts, and the option that allowed them is never given.
 """
 
-import logging
 from pathlib import Path
+from typing import Any
 
 from helpers.corpora import nli, squad
 from helpers.corpora.fetch import FetchError
 from helpers.corpora.records import Answer, CorpusError, Pair, Question
-
-log = logging.getLogger(__name__)
 
 MNLI = "nyu-mll/multi_nli"
 SQUAD = "rajpurkar/squad"
@@ -22,7 +20,7 @@ SQUAD_SPLITS = {"train": "train", "dev": "validation"}
 
 
 def pairs(split: str, name: str | Path = MNLI) -> list[Pair]:
-    """MultiNLI's train or (matched) dev pairs; those without a gold label are left out and logged.
+    """MultiNLI's train or (matched) dev pairs; those without a gold label are left out.
 
     Raises FetchError if the data set cannot be had, CorpusError if it is not one like MultiNLI.
     """
@@ -34,12 +32,12 @@ def pairs(split: str, name: str | Path = MNLI) -> list[Pair]:
             where, None, f"expected a label feature with the classes {', '.join(nli.LABELS)}, found {feature}"
         )
     optional = [c for c in ("promptID", "genre") if c in table.column_names]
-    found, undecided = [], 0
+    pairs, undecided = [], 0
     for row in table.select_columns(["pairID", "premise", "hypothesis", "label", *optional]):
         if row["label"] == -1:
             undecided += 1
             continue
-        found.append(
+        pairs.append(
             Pair(
                 id=row["pairID"],
                 premise=row["premise"],
@@ -49,8 +47,8 @@ def pairs(split: str, name: str | Path = MNLI) -> list[Pair]:
                 genre=row.get("genre", ""),
             )
         )
-    log.info("%s: %d pairs, %d more without a gold label left out", where, len(found), undecided)
-    return found
+    nli.say_undecided(where, len(pairs), undecided)
+    return pairs
 
 
 def questions(split: str, name: str | Path = SQUAD) -> list[Question]:
@@ -59,7 +57,7 @@ def questions(split: str, name: str | Path = SQUAD) -> list[Question]:
     Raises FetchError if the data set cannot be had, CorpusError if it is not one like SQuAD v1.1.
     """
     table, where = _table(name, SQUAD_SPLITS[split], ("id", "title", "context", "question", "answers"))
-    found = []
+    questions = []
     for row in table:
         answers = row["answers"]
         if not answers["text"]:
@@ -68,7 +66,7 @@ def questions(split: str, name: str | Path = SQUAD) -> list[Question]:
             )
         for text, start in zip(answers["text"], answers["answer_start"], strict=True):
             squad.check_answer(where, row["id"], row["context"], text, start)
-        found.append(
+        questions.append(
             Question(
                 id=row["id"],
                 question=row["question"],
@@ -77,10 +75,10 @@ def questions(split: str, name: str | Path = SQUAD) -> list[Question]:
                 document=row["title"],
             )
         )
-    return found
+    return questions
 
 
-def _table(name: str | Path, split: str, columns: tuple[str, ...]):
+def _table(name: str | Path, split: str, columns: tuple[str, ...]) -> tuple[Any, str]:
     import datasets
 
     where = f"{name} ({split})"

@@ -1,17 +1,14 @@
 """Natural language inference in MultiNLI's official JSONL (Williams, Nangia and Bowman, 2018)."""
 
-import json
-import logging
+from functools import partial
 from pathlib import Path
 
-from helpers.corpora.files import quoted, read_text
+from helpers import progress
+from helpers.corpora.files import field, json_lines, quoted
 from helpers.corpora.records import CorpusError, Pair
-
-log = logging.getLogger(__name__)
 
 LABELS = ("entailment", "neutral", "contradiction")
 UNDECIDED = "-"  # the annotators did not agree on a label
-FIELDS = ("gold_label", "sentence1", "sentence2", "pairID")
 
 
 def read(path: str | Path) -> list[Pair]:
@@ -19,49 +16,35 @@ def read(path: str | Path) -> list[Pair]:
 
     ``id`` is the pairID and ``document`` the promptID, which pairs on the same premise share; ``genre``
     is empty where the file has none. Pairs without a gold label (``-``) are left out, as the official
-    evaluation does, and their number is logged.
+    evaluation does, and their number is shown.
 
     Raises CorpusError, naming file and line, if the file is empty or not UTF-8, if a line is not a JSON
     object (a file cut short ends in half of one), lacks a field or has another label.
     """
-    lines = read_text(path).split("\n")
-    if not lines[-1]:
-        lines.pop()
     pairs, undecided = [], 0
-    for number, line in enumerate(lines, 1):
-        row = _row(path, number, line)
-        label = row["gold_label"]
-        if label == UNDECIDED:
+    for number, row in json_lines(path):
+        text = partial(field, row, kind=str, wrong=partial(CorpusError, path, number))
+        label = text("gold_label")
+        pair = Pair(
+            id=text("pairID"),
+            premise=text("sentence1"),
+            hypothesis=text("sentence2"),
+            label=label,
+            document=str(row.get("promptID", "")),
+            genre=str(row.get("genre", "")),
+        )
+        if label in LABELS:
+            pairs.append(pair)
+        elif label == UNDECIDED:
             undecided += 1
-            continue
-        if label not in LABELS:
+        else:
             valid = ", ".join((*LABELS, UNDECIDED))
             raise CorpusError(path, number, f"expected a gold_label of {valid}, found {quoted(label)}")
-        pairs.append(
-            Pair(
-                id=row["pairID"],
-                premise=row["sentence1"],
-                hypothesis=row["sentence2"],
-                label=label,
-                document=str(row.get("promptID", "")),
-                genre=str(row.get("genre", "")),
-            )
-        )
-    log.info("%s: %d pairs, %d more without a gold label left out", path, len(pairs), undecided)
+    say_undecided(path, len(pairs), undecided)
     return pairs
 
 
-def _row(path, number: int, line: str) -> dict:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CorpusError(
-            path, number, f"expected a JSON object, found {quoted(line)}: {error.msg} at column {error.colno}"
-        ) from error
-    if not isinstance(row, dict):
-        raise CorpusError(path, number, f"expected one JSON object, found {quoted(line)}")
-    for name in FIELDS:
-        if not isinstance(row.get(name), str):
-            found = f"{row[name]!r}" if name in row else f"only {', '.join(row)}"
-            raise CorpusError(path, number, f"expected the field {name} with a text, found {found}")
-    return row
+def say_undecided(where: str | Path, pairs: int, undecided: int) -> None:
+    """Show how many pairs were left out, if any."""
+    if undecided:
+        progress.say(f"{where}: {pairs:,} pairs, {undecided:,} more without a gold label left out")

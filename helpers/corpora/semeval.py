@@ -4,16 +4,14 @@ The official files have four lines a sentence: its number and text in quotation 
 ``<e1>``...``</e1>`` and ``<e2>``...``</e2>``, the relation, a comment, and an empty line.
 """
 
-import logging
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from helpers.corpora.files import quoted, read_text
-from helpers.corpora.records import CorpusError, LabelledSpans, Target
-
-log = logging.getLogger(__name__)
+from helpers.corpora.records import CorpusError, LabelledSpans, Span, Target
 
 RELATIONS = (
     "Cause-Effect", "Component-Whole", "Content-Container", "Entity-Destination", "Entity-Origin",
@@ -32,43 +30,38 @@ def read(path: str | Path) -> list[LabelledSpans]:
 
     ``span1`` is e1, ``span2`` e2, and the label keeps the direction: in ``Component-Whole(e2,e1)`` the
     part is e2. Words are runs of letters and digits, or single other characters, as BERT's basic
-    tokeniser cuts them. A tag ends a word wherever it stands, so e1 and e2 are always whole words; the
-    number of tags within a run of letters (spaces forgotten in the corpus) is logged.
+    tokeniser cuts them. A tag ends a word wherever it stands (the corpus forgets some spaces), so e1 and e2
+    are always whole words.
 
     Raises CorpusError, naming file and line, if the file is empty or not UTF-8; for anything but
     sentence, label, comment and empty line in turn; for a number used twice, another label, or e1 and e2
     not marked once each; and for TEST_FILE.TXT, which has no labels.
     """
-    lines = read_text(path).split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    count = len(lines)
-    lines += [""] * 4
+    wrong = partial(CorpusError, path)
+    lines = read_text(path).rstrip().split("\n")
     sentences: list[LabelledSpans] = []
     first_use: dict[str, int] = {}
-    within = 0
-    for start in range(0, count, 4):
-        number, text = _sentence(path, start + 1, lines[start])
-        if number in first_use:
-            problem = f"expected a number not used before, found {number} of line {first_use[number]}"
-            raise CorpusError(path, start + 1, problem)
-        first_use[number] = start + 1
-        label, comment, empty = (line.strip() for line in lines[start + 1 : start + 4])
+    for start in range(0, len(lines), 4):
+        text, *rest = (*lines[start : start + 4], "", "", "")[:4]
+        label, comment, empty = (line.strip() for line in rest)
+        match = _SENTENCE.fullmatch(text.rstrip())
+        if match is None:
+            raise wrong(start + 1, f'expected a number, a tab and "a sentence", found {quoted(text)}')
+        if match[1] in first_use:
+            problem = f"expected a number not used before, found {match[1]} of line {first_use[match[1]]}"
+            raise wrong(start + 1, problem)
+        first_use[match[1]] = start + 1
         if _SENTENCE.match(label):
             problem = "expected the sentence's label, found another sentence (this file has no labels; "
-            raise CorpusError(path, start + 2, problem + "those of the test sentences: TEST_FILE_FULL.TXT)")
+            raise wrong(start + 2, problem + "those of the test sentences: TEST_FILE_FULL.TXT)")
         if label not in LABELS:
-            valid = ", ".join(LABELS)
-            raise CorpusError(path, start + 2, f"expected a label of {valid}, found {quoted(label)}")
+            raise wrong(start + 2, f"expected a label of {', '.join(LABELS)}, found {quoted(label)}")
         if not comment.startswith("Comment:"):
-            raise CorpusError(path, start + 3, f"expected 'Comment:', found {quoted(comment)}")
+            raise wrong(start + 3, f"expected 'Comment:', found {quoted(comment)}")
         if empty:
-            raise CorpusError(path, start + 4, f"expected an empty line, found {quoted(empty)}")
-        words, spans = _words(path, start + 1, text)
-        target = Target(spans["e1"], spans["e2"], (label,))
-        sentences.append(LabelledSpans(number, words, (target,)))
-        within += len(re.findall(r"(?<=\w)</?e[12]>(?=\w)", text))
-    log.info("%s: %d sentences, %d tags within a run of letters", path, len(sentences), within)
+            raise wrong(start + 4, f"expected an empty line, found {quoted(empty)}")
+        words, e1, e2 = _words(partial(wrong, start + 1), match[2])
+        sentences.append(LabelledSpans(match[1], words, (Target(e1, e2, (label,)),)))
     return sentences
 
 
@@ -91,27 +84,21 @@ def split(
     )
 
 
-def _sentence(path, line: int, text: str) -> tuple[str, str]:
-    match = _SENTENCE.fullmatch(text.rstrip())
-    if match is None:
-        raise CorpusError(path, line, f'expected a number, a tab and "a sentence", found {quoted(text)}')
-    return match[1], match[2]
-
-
-def _words(path, line: int, text: str) -> tuple[tuple[str, ...], dict[str, tuple[int, int]]]:
+def _words(wrong: Callable[[str], CorpusError], text: str) -> tuple[tuple[str, ...], Span, Span]:
+    """The words of a sentence, and the spans of e1 and e2."""
     words: list[str] = []
     edges: dict[str, int] = {}  # position of the word that follows a tag
     for piece in _TAG.split(text):
-        if _TAG.fullmatch(piece):
-            if piece in edges:
-                raise CorpusError(path, line, f"expected {piece} once, found it twice")
-            edges[piece] = len(words)
-        else:
+        if not _TAG.fullmatch(piece):
             words.extend(_WORD.findall(piece))
-    spans = {}
+        elif piece in edges:
+            raise wrong(f"expected {piece} once, found it twice")
+        else:
+            edges[piece] = len(words)
+    spans = []
     for name in ("e1", "e2"):
         first, end = edges.get(f"<{name}>", 0), edges.get(f"</{name}>", 0)
         if f"<{name}>" not in edges or end <= first:
-            raise CorpusError(path, line, f"expected <{name}>, words and </{name}>, found {quoted(text)}")
-        spans[name] = (first, end)
-    return tuple(words), spans
+            raise wrong(f"expected <{name}>, words and </{name}>, found {quoted(text)}")
+        spans.append((first, end))
+    return tuple(words), *spans

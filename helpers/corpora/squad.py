@@ -1,12 +1,11 @@
 """SQuAD v1.1 JSON (Rajpurkar et al., 2016): questions on paragraphs, answers as spans."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from helpers.corpora.files import quoted, read_text
+from helpers.corpora.files import field, quoted, read_text
 from helpers.corpora.records import Answer, CorpusError, Question
 from helpers.store import atomic_write
 
@@ -32,23 +31,17 @@ def read(path: str | Path) -> list[Question]:
     if not isinstance(content, dict):
         raise CorpusError(path, None, "expected a JSON object with 'version' and 'data'")
     if str(content.get("version", VERSION)).lstrip("v").startswith("2"):
-        raise CorpusError(
-            path,
-            None,
-            f"expected SQuAD version {VERSION}, found version {content['version']}",
-        )
+        raise CorpusError(path, None, f"expected SQuAD version {VERSION}, found version {content['version']}")
     questions: list[Question] = []
     seen: set[str] = set()
     for where, article in _items(path, content, "data", ""):
-        title = _field(path, article, "title", str, where)
+        title = field(article, "title", str, _at(path, where))
         for within, paragraph in _items(path, article, "paragraphs", where):
-            context = _field(path, paragraph, "context", str, within)
+            context = field(paragraph, "context", str, _at(path, within))
             for place, entry in _items(path, paragraph, "qas", within):
                 question = _question(path, entry, context, title, place)
                 if question.id in seen:
-                    raise CorpusError(
-                        path, None, f"{place}: expected an id not used before, found {question.id!r}"
-                    )
+                    raise _at(path, place)(f"expected an id not used before, found {question.id!r}")
                 seen.add(question.id)
                 questions.append(question)
     if not questions:
@@ -82,55 +75,38 @@ def write(questions: Iterable[Question], path: str | Path) -> None:
 
 def check_answer(path, identifier: str, context: str, text: str, start: int) -> None:
     """Raise CorpusError, naming the question, unless ``context`` has the answer at ``start``."""
-    found = context[start : start + len(text)] if start >= 0 else ""
-    if not text or found != text:
-        raise CorpusError(
-            path,
-            None,
-            f"question {identifier}: expected the answer {quoted(text)} at answer_start {start}, "
-            f"found {quoted(found)} in a context of {len(context)} characters",
-        )
+    there = context[start : start + len(text)] if start >= 0 else ""
+    if not text or there != text:
+        expected = f"question {identifier}: expected the answer {quoted(text)} at answer_start {start}"
+        place = f"in a context of {len(context)} characters"
+        raise CorpusError(path, None, f"{expected}, found {quoted(there)} {place}")
 
 
 def _question(path, entry: dict, context: str, title: str, place: str) -> Question:
-    identifier = _field(path, entry, "id", str, place)
+    wrong = _at(path, place)
+    identifier = field(entry, "id", str, wrong)
     if "is_impossible" in entry:
-        raise CorpusError(
-            path,
-            None,
-            f"question {identifier}: expected SQuAD version {VERSION}, found 'is_impossible' (version 2)",
-        )
+        problem = f"expected SQuAD version {VERSION}, found 'is_impossible' (version 2)"
+        raise CorpusError(path, None, f"question {identifier}: {problem}")
     answers = []
     for where, item in _items(path, entry, "answers", place):
-        text = _field(path, item, "text", str, where)
-        start = _field(path, item, "answer_start", int, where)
-        check_answer(path, identifier, context, text, start)
-        answers.append(Answer(text, start))
+        at = _at(path, where)
+        answer = Answer(field(item, "text", str, at), field(item, "answer_start", int, at))
+        check_answer(path, identifier, context, answer.text, answer.start)
+        answers.append(answer)
     if not answers:
         raise CorpusError(path, None, f"question {identifier}: expected at least one answer, found none")
-    return Question(
-        id=identifier,
-        question=_field(path, entry, "question", str, place),
-        context=context,
-        answers=tuple(answers),
-        document=title,
-    )
+    return Question(identifier, field(entry, "question", str, wrong), context, tuple(answers), title)
 
 
-def _items(path, parent: dict, name: str, place: str):
+def _items(path, parent: dict, name: str, place: str) -> Iterator[tuple[str, dict]]:
     """(place, object) for each object of the list ``parent[name]``; a place reads ``data[0].qas[2]``."""
-    for number, item in enumerate(_field(path, parent, name, list, place)):
+    for number, item in enumerate(field(parent, name, list, _at(path, place or "top level"))):
         where = f"{place}.{name}[{number}]".lstrip(".")
         if not isinstance(item, dict):
-            raise CorpusError(path, None, f"{where}: expected an object, found {quoted(json.dumps(item))}")
+            raise _at(path, where)(f"expected an object, found {quoted(json.dumps(item))}")
         yield where, item
 
 
-def _field(path, parent: dict, name: str, kind: type, place: str) -> Any:
-    value = parent.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        words = {str: "a text", int: "a whole number", list: "a list"}
-        found = quoted(json.dumps(value)) if name in parent else f"only {', '.join(parent) or 'nothing'}"
-        place = place or "top level"
-        raise CorpusError(path, None, f"{place}: expected {name!r} to be {words[kind]}, found {found}")
-    return value
+def _at(path, place: str) -> Callable[[str], CorpusError]:
+    return lambda problem: CorpusError(path, None, f"{place}: {problem}")

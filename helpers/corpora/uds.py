@@ -16,11 +16,13 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.corpora import fetch
+from helpers.corpora.files import cycle
 from helpers.corpora.records import CorpusError, Sentence
 from helpers.store import Store, sha256
 
@@ -127,8 +129,6 @@ def load(split: str, *, wheel: str | Path | None = None) -> list[Graph]:
     check_split(split)
 
     def build(folder: Path) -> None:
-        from helpers.corpora import fetch
-
         graphs = parse(wheel or fetch.file("decomp"), split)
         # Level 1 and no time stamp: quick to read, and the same bytes every time.
         with gzip.GzipFile(folder / "graphs.jsonl.gz", "wb", compresslevel=1, mtime=0) as out:
@@ -159,8 +159,6 @@ def check_split(split: str) -> None:
 def fingerprint(wheel: str | Path | None = None) -> str:
     """SHA-256 of a wheel, by default of the one that is downloaded (which need not be there)."""
     if wheel is None:
-        from helpers.corpora import fetch
-
         return fetch.checksums("decomp")[0]["sha256"]
     if not Path(wheel).is_file():
         raise CorpusError(wheel, None, "no such file; the decomp wheel was expected")
@@ -170,15 +168,9 @@ def fingerprint(wheel: str | Path | None = None) -> str:
 def sentence(graph: Graph) -> Sentence:
     """The sentence of a graph with its UD v1 tree, as the record that parsers are trained on."""
     return Sentence(
-        id=graph.sentence_id,
-        words=graph.words,
-        document=graph.document,
-        genre=graph.genre,
-        upos=graph.upos,
-        xpos=graph.xpos,
-        heads=graph.heads,
-        deprels=graph.deprels,
-    )
+        graph.sentence_id, graph.words, graph.document, graph.genre,
+        graph.upos, graph.xpos, graph.heads, graph.deprels,
+    )  # fmt: skip
 
 
 def parse(wheel: str | Path, split: str) -> Iterator[Graph]:
@@ -352,20 +344,14 @@ def _ratings(owner: dict, subspace: str) -> dict[str, Rating]:
     }
 
 
-def _check_tree(heads: list[int], deprels: list[str], wrong) -> None:
+def _check_tree(heads: list[int], deprels: list[str], wrong: Callable[[str], CorpusError]) -> None:
     if "" in deprels:
         raise wrong(f"token {deprels.index('') + 1} has no head")
     if heads.count(0) != 1:
         raise wrong(f"one root expected, {heads.count(0)} found")
-    safe = {0}
-    for start in range(1, len(heads) + 1):
-        path, at = [], start
-        while at not in safe:
-            if at in path:
-                raise wrong(f"token {at} lies on a cycle")
-            path.append(at)
-            at = heads[at - 1]
-        safe.update(path)
+    circle = cycle(heads)
+    if circle:
+        raise wrong(f"token {circle[0]} lies on a cycle")
 
 
 def _pack(graph: Graph) -> list:

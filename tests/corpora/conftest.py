@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import progress
 from helpers.corpora import conll2012, conllu, fetch, uds
 
 ZERO = {"value": 0.0, "confidence": 1.0}
@@ -113,6 +114,14 @@ def make_wheel(tmp_path):
         return write_wheel(tmp_path / name, splits, documents)
 
     return make
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    """What is said to the user during the test."""
+    messages: list[str] = []
+    monkeypatch.setattr(progress, "say", messages.append)
+    return messages
 
 
 @pytest.fixture

@@ -101,9 +101,9 @@ def edited(line, old, new):
         pytest.param(edited(4, "\t", "    "), 4, "columns, found 9", id="spaces for a tab"),
         pytest.param(edited(4, "PRON", ""), 4, "expected a value or '_' in column UPOS", id="empty column"),
         pytest.param(
-            edited(9, "4", "5"), 9, "expected word 4 (consecutive ids), found 5", id="gap in the ids"
+            edited(9, "4", "5"), 9, "expected word 4 (consecutive ids), found '5'", id="gap in the ids"
         ),
-        pytest.param(edited(9, "4", "3"), 9, "expected word 4 (consecutive ids), found 3", id="id twice"),
+        pytest.param(edited(9, "4", "3"), 9, "expected word 4 (consecutive ids), found '3'", id="id twice"),
         pytest.param(edited(9, "4", "four"), 9, "expected an id such as 3", id="id no number"),
         pytest.param(
             edited(5, "2-3", "1-3"), 5, "expected a multiword token from word 2 on", id="range misplaced"

@@ -22,7 +22,7 @@ def add(monkeypatch):
     """Function that makes a source known for the time of one test."""
 
     def add(**fields):
-        source = Source(name="sample", what="a sample", licence="CC0", **fields)
+        source = Source(name="sample", **fields)
         monkeypatch.setitem(fetch.SOURCES, "sample", source)
         return source
 

@@ -1,7 +1,6 @@
 """The Hub's format, from local folders written by the ``datasets`` library itself."""
 
 import json
-import logging
 
 import datasets
 import pytest
@@ -66,13 +65,13 @@ def mnli_folder(tmp_path):
     return tmp_path / "mnli"
 
 
-def test_labels_become_names_and_undecided_pairs_go(mnli_folder, caplog):
-    with caplog.at_level(logging.INFO, logger="helpers.corpora.hub"):
-        train = hub.pairs("train", mnli_folder)
+def test_labels_become_names_and_undecided_pairs_go(mnli_folder, said):
+    train = hub.pairs("train", mnli_folder)
     assert [pair.label for pair in train] == ["neutral", "contradiction", "entailment", "entailment"]
     assert train[-1] == Pair("4x", "P 4", "H 4", "entailment", document="1", genre="fiction")
-    assert "4 pairs, 1 more without a gold label" in caplog.text
+    assert said == [f"{mnli_folder} (train): 4 pairs, 1 more without a gold label left out"]
     assert [pair.label for pair in hub.pairs("dev", mnli_folder)] == ["entailment", "entailment"]
+    assert len(said) == 1  # none left out, nothing to say
 
 
 def test_the_same_pairs_as_from_the_official_file(mnli_folder, tmp_path):

@@ -1,7 +1,6 @@
 """The MultiNLI reader: hand-made lines, the real pairs, and broken files."""
 
 import json
-import logging
 from collections import Counter
 
 import pytest
@@ -27,16 +26,17 @@ def as_lines(rows):
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def test_pairs_and_those_without_a_label(tmp_path, caplog):
+def test_pairs_and_those_without_a_label(tmp_path, said):
     path = tmp_path / "pairs.jsonl"
     path.write_text(as_lines(ROWS), encoding="utf-8")
-    with caplog.at_level(logging.INFO, logger="helpers.corpora.nli"):
-        pairs = nli.read(path)
-    assert pairs == [
+    assert nli.read(path) == [
         Pair("7n", "It rains.", "It is cold.", "neutral", document="7", genre="travel"),
         Pair("8e", "Café\u2028open", "", "entailment"),
     ]
-    assert "2 pairs, 1 more without a gold label" in caplog.text
+    assert said == [f"{path}: 2 pairs, 1 more without a gold label left out"]
+    path.write_text(as_lines(ROWS[2:]), encoding="utf-8")
+    nli.read(path)
+    assert len(said) == 1  # none left out, nothing to say
 
 
 def changed(**changes):
@@ -63,13 +63,13 @@ def changed(**changes):
         pytest.param(
             changed(gold_label=...),
             2,
-            "expected the field gold_label with a text, found only sentence1",
+            "expected 'gold_label' to be a text, found only sentence1",
             id="no label",
         ),
         pytest.param(
-            changed(sentence2=None), 2, "expected the field sentence2 with a text, found None", id="null"
+            changed(sentence2=None), 2, "expected 'sentence2' to be a text, found 'null'", id="null"
         ),
-        pytest.param(changed(pairID=3), 2, "expected the field pairID with a text, found 3", id="number"),
+        pytest.param(changed(pairID=3), 2, "expected 'pairID' to be a text, found '3'", id="number"),
     ],
 )
 def test_broken_files(tmp_path, broken, line, expectation):

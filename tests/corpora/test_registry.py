@@ -3,12 +3,12 @@
 import bz2
 import subprocess
 import sys
-import types
+from dataclasses import replace
 
 import pytest
 
 from helpers import corpora
-from helpers.corpora import conllu, fetch, squad
+from helpers.corpora import conllu, fetch, squad, text
 from helpers.corpora.fetch import FetchError, File, Source
 from helpers.corpora.records import Answer, Pair, Question, Sentence
 
@@ -123,7 +123,7 @@ def test_wikipedia_is_parsed_once(tmp_path, monkeypatch):
     assert [p.text for p in corpora.load("wikipedia", "all", path=path)] == [
         "Tea is a cold drink from China."
     ]
-    monkeypatch.setattr(corpora.text, "read_wikipedia", lambda path: pytest.fail("parsed again"))
+    monkeypatch.setattr(text, "read_wikipedia", lambda path: pytest.fail("parsed again"))
     path.write_bytes(bz2.compress(dump.format("Tea is a hot “drink” from China.").encode()))
     assert corpora.load("wikipedia", "all", path=path) == first
 
@@ -133,7 +133,7 @@ def test_download_load_describe_verify(tmp_path, folder, monkeypatch):
     for split in ("train", "test"):
         (folder / f"en_ewt-ud-{split}.conllu").write_text(SENTENCE.format(1))
     files = [folder / f"en_ewt-ud-{split}.conllu" for split in ("train", "dev", "test")]
-    source = Source("ud-ewt", "EWT", "CC BY-SA 4.0", tuple(File(p.name, url=p.as_uri()) for p in files))
+    source = Source("ud-ewt", tuple(File(p.name, url=p.as_uri()) for p in files))
     monkeypatch.setitem(fetch.SOURCES, "ud-ewt", source)
 
     (before,) = corpora.describe(["ud-ewt"])
@@ -159,9 +159,7 @@ def test_download_through_the_hub(monkeypatch):
     monkeypatch.setitem(
         corpora.CORPORA,
         "squad",
-        corpora.Corpus(
-            "", "", {"train": (), "dev": ()}, hub=lambda *where: asked.append(where), hub_name="a/b"
-        ),
+        replace(corpora.CORPORA["squad"], hub=lambda *where: asked.append(where), hub_name="a/b"),
     )
     corpora.download(["squad"])
     assert asked == [("train", "a/b"), ("dev", "a/b")]
@@ -186,37 +184,41 @@ def test_describe_lists_every_corpus():
     assert {row["ok"] for row in corpora.verify()} == {None}
 
 
-def test_recast_corpora_come_from_their_room(tmp_path, monkeypatch):
+def test_recast_corpora_need_no_wheel_of_ones_own(tmp_path, monkeypatch):
     calls = []
+    for name in ("uds-dep", "uds-nli", "uds-qa"):
 
-    def maker(kind):
-        def make(split, *, wheel=None):
-            calls.append((kind, split, wheel))
+        def make(split, *, wheel, name=name):
+            calls.append((name, split, wheel))
             return [Sentence(str(i), ("w",)) for i in range(5)]
 
-        return make
-
-    room = types.ModuleType("helpers.corpora.recast")
-    room.dep, room.nli, room.qa = maker("dep"), maker("nli"), maker("qa")
-    monkeypatch.setitem(sys.modules, "helpers.corpora.recast", room)
+        monkeypatch.setitem(corpora.CORPORA, name, replace(corpora.CORPORA[name], make=make))
     wheel = tmp_path / "decomp-0.3.2-py3-none-any.whl"
     wheel.touch()
     for name, split in (("uds-dep", "train"), ("uds-nli", "dev"), ("uds-qa", "test")):
         assert len(corpora.load(name, split, limit=3)) == 3
     corpora.load("uds-qa", "dev", path=tmp_path)
-    assert calls == [("dep", "train", None), ("nli", "dev", None), ("qa", "test", None), ("qa", "dev", wheel)]
+    made = [("uds-dep", "train", None), ("uds-nli", "dev", None), ("uds-qa", "test", None)]
+    assert calls == [*made, ("uds-qa", "dev", wheel)]
     with pytest.raises(FileNotFoundError, match=r"expects decomp-0\.3\.2-py3-none-any\.whl"):
         corpora.load("uds-qa", "dev", path=tmp_path / "home")
 
 
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     gone = (tmp_path / "gone" / "en_ewt-ud-dev.conllu").as_uri()
-    source = Source("ud-ewt", "EWT", "", (File("en_ewt-ud-dev.conllu", url=gone),))
+    source = Source("ud-ewt", (File("en_ewt-ud-dev.conllu", url=gone),))
     monkeypatch.setitem(fetch.SOURCES, "ud-ewt", source)
     with pytest.raises(
         FetchError, match=r"give a local folder instead: path=<folder with en_ewt-ud-dev\.conllu>"
     ):
         corpora.load("ud-ewt", "dev")
+
+
+def test_every_entry_says_how_it_becomes_records_of_its_kind():
+    for name, corpus in corpora.CORPORA.items():
+        assert corpus.name == name
+        assert (corpus.read or corpus.make) is None if corpus.only_probed else (corpus.read or corpus.make)
+        assert not (corpus.read and corpus.make) and not (corpus.source and corpus.hub)
 
 
 def test_importing_the_registry_is_light():
