@@ -4,21 +4,16 @@ A notebook names a profile and may override single settings; :func:`settings` jo
 what it does not know, listing what it does.
 """
 
-import dataclasses
-import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-MODELS = ("Dep", "NLI", "QA")
-# Names of helpers.corpora, which is above this module (a test holds the two together).
-CORPORA = (
-    "ud-ewt", "gum", "mnli", "mnli-reduced", "squad", "squad-reduced", "wikipedia", "wikitext-2", "text",
-    "uds-dep", "uds-nli", "uds-qa",
-    "propbank-ewt", "semeval-2010-task8", "ontonotes", "spr1", "edges",
-)  # fmt: skip
-SUITES = ("uds", "open", "ontonotes", "json")  # of edge-probing tasks
-RATES = ("head_rates", "tuning_rates")  # settings that are learning rates
-TEXTS = ("wikipedia", "text")  # those that are running text in a single part
+from helpers.corpora import CORPORA, Passage
+from helpers.corpora.edges import SUITES
+from helpers.validation import checked, limited, unknown
+
+# The corpora of running text in a single part, on which representations can be compared.
+TEXTS = tuple(c.name for c in CORPORA.values() if c.kind is Passage and list(c.files) == ["all"])
 
 
 @dataclass(frozen=True)
@@ -84,28 +79,37 @@ class Profile:
     name: str
     encoder: str  # "minibert", "tiny", a Hub id or a local folder
     tasks: tuple[Task, ...]
-    seeds: tuple[int, ...] = (0, 1)  # fine-tuning seeds; the first is the one whose curves are drawn
+    seeds: tuple[int, ...] = limited(
+        (0, 1), some=True
+    )  # fine-tuning seeds; the first is the one whose curves are drawn
     tuning_rates: tuple[float, ...] = ()  # that all tasks are tuned at for a comparison; empty: none
-    text: str = "wikipedia"  # the corpus on which representations are compared
-    n_sentences: int = 1000
-    n_tokens: int = 5000
-    n_bootstrap: int = 1000
+    text: str = limited(
+        "wikipedia", valid=TEXTS, what="corpus"
+    )  # the corpus on which representations are compared
+    n_sentences: int = limited(1000, least=2)
+    n_tokens: int = limited(5000, least=10)
+    n_bootstrap: int = limited(1000, least=2)
     sample_seed: int = 0
-    suite: str = "open"  # corpora of the probing tasks: uds, open, ontonotes or json
-    probe_train: int | None = None  # sentences that probes are trained on; None: all
-    probe_eval: int | None = None  # sentences each of dev and test
+    suite: str = limited("open", valid=tuple(SUITES))  # of corpora for the probing tasks
+    probe_train: int | None = limited(None, least=2)  # sentences that probes are trained on; None: all
+    probe_eval: int | None = limited(None, least=2)  # sentences each of dev and test
     probe_tuning_seeds: tuple[int, ...] = ()  # fine-tuning seeds that are probed; empty: ``seeds``
-    probe_rank: int = 512  # of structural probes
-    probe_seeds: tuple[int, ...] = (0,)  # seeds of a probe's initial weights and order of examples
+    probe_rank: int = limited(512, least=1)  # of structural probes
+    probe_seeds: tuple[int, ...] = limited(
+        (0,), some=True
+    )  # seeds of a probe's initial weights and order of examples
     edge: EdgeRecipe = EdgeRecipe()
     structural: StructuralRecipe = StructuralRecipe()
     sweep: tuple[Task, ...] = ()  # tasks of the layer ablations; empty: ``tasks``
     sweep_layers: tuple[int, ...] = ()  # layers k that are frozen through or cut after; empty: all
-    sweep_seeds: tuple[int, ...] = (0,)  # fine-tuning seeds of the ablations
-    head_rates: tuple[float, ...] = (3e-5, 3e-4, 3e-3)  # that a head on frozen layers is tried with
-    domain_share: float = 1.0  # of n_sentences and n_tokens: what each text of the domain comparison has
+    sweep_seeds: tuple[int, ...] = limited((0,), some=True)  # fine-tuning seeds of the ablations
+    # The rates that a head on frozen layers is tried with.
+    head_rates: tuple[float, ...] = limited((3e-5, 3e-4, 3e-3), some=True)
+    # Of n_sentences and n_tokens: what each text of the domain comparison has.
+    domain_share: float = limited(1.0, above=0, most=1)
     domain_seeds: tuple[int, ...] = ()  # fine-tuning seeds of that comparison; empty: ``seeds``
-    paths: dict[str, str] = field(default_factory=dict)  # corpus -> local folder in its official format
+    # Corpus -> local folder in its official format.
+    paths: dict[str, str] = field(default_factory=dict, metadata={"valid": CORPORA, "what": "corpus"})
 
     def task(self, model: str) -> Task:
         """The task of one fine-tuned model, by its name in the results (Dep, NLI or QA)."""
@@ -144,14 +148,25 @@ _SMALL_EDGE = EdgeRecipe(
     max_steps=128,
 )
 
-# The tasks of the profile reduced, at the sizes that two cores can tune MiniBERT at.
-_REDUCED = {
-    "Dep": Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_MINIBERT)),
-    "NLI": Task("NLI", "mnli-reduced", TuningRecipe(epochs=4, **_MINIBERT_NLI | _LONG)),
-    "QA": Task(
-        "QA", "squad-reduced", TuningRecipe(epochs=2, max_length=384, **_MINIBERT | _LONG), eval_limit=1000
-    ),
-}
+_SMOKE_RECIPE = TuningRecipe(epochs=1, batch_size=8)
+_QUICK = (
+    Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_MINIBERT), 1000, 400),
+    Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_MINIBERT_NLI), 800, 500),
+    Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 2000, 400),
+)
+# At the sizes that two cores can tune MiniBERT at.
+_REDUCED = (
+    Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_MINIBERT)),
+    Task("NLI", "mnli-reduced", TuningRecipe(epochs=4, **_MINIBERT_NLI | _LONG)),
+    Task("QA", "squad-reduced", TuningRecipe(epochs=2, max_length=384, **_MINIBERT | _LONG), None, 1000),
+)
+
+
+def _resized(tasks: Iterable[Task], *limits: tuple[int, int]) -> tuple[Task, ...]:
+    """Tasks with other numbers of records to train and to evaluate on."""
+    pairs = zip(tasks, limits, strict=True)
+    return tuple(replace(task, train_limit=train, eval_limit=held_out) for task, (train, held_out) in pairs)
+
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -159,11 +174,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="smoke",
             encoder="tiny",
-            tasks=(
-                Task("Dep", "uds-dep", TuningRecipe(epochs=1, batch_size=8), 32, 16),
-                Task("NLI", "uds-nli", TuningRecipe(epochs=1, batch_size=8), 32, 16),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, batch_size=8), 32, 16),
-            ),
+            tasks=tuple(replace(t, recipe=_SMOKE_RECIPE, train_limit=32, eval_limit=16) for t in _QUICK),
             n_sentences=24,
             n_tokens=200,
             n_bootstrap=50,
@@ -177,11 +188,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="quick",
             encoder="minibert",
-            tasks=(
-                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_MINIBERT), 1000, 400),
-                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_MINIBERT_NLI), 800, 500),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 2000, 400),
-            ),
+            tasks=_QUICK,
             n_tokens=2000,
             suite="uds",
             probe_train=300,
@@ -190,11 +197,7 @@ PROFILES: dict[str, Profile] = {
             probe_rank=64,
             edge=replace(_SMALL_EDGE, learning_rate=4e-3, batch_size=8, validate_every=38, max_steps=114),
             structural=StructuralRecipe(epochs=6),
-            sweep=(
-                Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_MINIBERT), 300, 120),
-                Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_MINIBERT_NLI), 200, 120),
-                Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 80, 50),
-            ),
+            sweep=_resized(_QUICK, (300, 120), (200, 120), (80, 50)),
             sweep_layers=(5, 11),
             head_rates=(1e-3,),
             domain_share=0.2,
@@ -212,7 +215,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="reduced",
             encoder="minibert",
-            tasks=tuple(_REDUCED.values()),
+            tasks=_REDUCED,
             seeds=(0, 1, 2),
             tuning_rates=(3e-5, 1e-4),
             probe_train=2000,
@@ -223,9 +226,9 @@ PROFILES: dict[str, Profile] = {
             structural=StructuralRecipe(epochs=15),
             # NLI is not learnt at any size that MiniBERT can be given here, so it is swept at a small one.
             sweep=(
-                _REDUCED["Dep"],
+                _REDUCED[0],
                 Task("NLI", "mnli-reduced", TuningRecipe(epochs=1, **_MINIBERT_NLI), 2000, 1000),
-                _REDUCED["QA"],
+                _REDUCED[2],
             ),
             sweep_layers=(2, 4, 6, 8, 10, 11),
             head_rates=(1e-3,),
@@ -251,57 +254,11 @@ def settings(profile: str = "quick", **overrides: Any) -> Profile:
     Raises ValueError for an unknown profile, an unknown setting or a value of the wrong kind, listing
     the valid ones.
     """
-    base = PROFILES.get(profile)
-    if base is None:
-        raise ValueError(_unknown("profile", profile, PROFILES))
-    known = {f.name for f in dataclasses.fields(Profile)} - {"name", "tasks", "edge", "structural", "sweep"}
-    changes = {}
-    for key, value in overrides.items():
-        if key not in known:
-            raise ValueError(_unknown("setting", key, known))
-        if value is not None:
-            changes[key] = _checked(key, value, getattr(base, key))
-    result = replace(base, **changes)
-    if result.n_sentences < 2 or result.n_tokens < 10 or result.n_bootstrap < 2:
-        raise ValueError("n_sentences and n_bootstrap must be at least 2, n_tokens at least 10")
-    if not 0 < result.domain_share <= 1:
-        raise ValueError(f"domain_share must lie in (0, 1], got {result.domain_share}")
-    if result.suite not in SUITES:
-        raise ValueError(_unknown("suite", result.suite, SUITES))
+    if profile not in PROFILES:
+        raise ValueError(unknown("profile", profile, PROFILES))
+    base = PROFILES[profile]
+    given = {key: getattr(base, key, None) if value is None else value for key, value in overrides.items()}
+    result = replace(base, **checked(Profile, given, fixed=("name",)))
     if result.suite == "json" and "edges" not in result.paths:
-        raise ValueError(
-            'the suite json needs a folder with a folder for each task: paths={"edges": <folder>}'
-        )
-    if min(result.probe_train or 2, result.probe_eval or 2) < 2 or result.probe_rank < 1:
-        raise ValueError("probe_train and probe_eval must be at least 2, probe_rank at least 1")
-    if result.text not in TEXTS:
-        raise ValueError(_unknown("corpus", result.text, TEXTS))
-    for name in result.paths:
-        if name not in CORPORA:
-            raise ValueError(_unknown("corpus", name, CORPORA))
-    for name in ("seeds", "probe_seeds", "sweep_seeds", "head_rates"):
-        if not getattr(result, name):
-            kind = "rate" if name == "head_rates" else "seed"
-            raise ValueError(f"{name} must name at least one {kind}")
+        raise ValueError('the suite json needs a folder with one for each task: paths={"edges": <folder>}')
     return result
-
-
-def _checked(key: str, value: Any, example: Any) -> Any:
-    if isinstance(example, tuple) and isinstance(value, (list, tuple)):
-        kinds, expected = ((int, float), "numbers") if key in RATES else (int, "whole numbers")
-        if not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
-            raise ValueError(f"setting {key!r}: expected {expected}, got {value!r}")
-        return tuple(value)
-    if key in ("probe_train", "probe_eval"):  # None in some profiles: everything there is
-        example = 1000
-    if type(value) is not type(example):
-        raise ValueError(
-            f"setting {key!r}: expected {type(example).__name__} such as {example!r}, got {value!r}"
-        )
-    return value
-
-
-def _unknown(what: str, name: str, valid) -> str:
-    close = difflib.get_close_matches(str(name), [str(v) for v in valid], 1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {what} {name!r}{hint}; valid: {', '.join(sorted(map(str, valid)))}"

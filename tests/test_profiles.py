@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from helpers import corpora, profiles
+from helpers import corpora, profiles, vocabulary
 from helpers.corpora import edges
 
 
@@ -18,25 +18,27 @@ def test_none_keeps_the_profiles_own_value():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(profile="quik"), r"unknown profile 'quik' \(did you mean 'quick'\?\); valid: laptop, paper"),
+        (dict(profile="quik"), r"unknown profile 'quik' \(did you mean 'quick'\?\); valid: smoke, quick"),
         (
             dict(n_token=5),
-            r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: domain_seeds, domain_share",
+            r"unknown setting 'n_token' \(did you mean 'n_tokens'\?\); valid: encoder, seeds, .*, paths$",
         ),
-        (dict(n_tokens="many"), "setting 'n_tokens': expected int such as 2000, got 'many'"),
-        (dict(n_tokens=True), "setting 'n_tokens': expected int"),
-        (dict(seeds=[0.5]), "setting 'seeds': expected whole numbers"),
-        (dict(seeds=[]), "seeds must name at least one seed"),
+        (dict(tasks=()), "unknown setting 'tasks'"),
+        (dict(name="quick"), "unknown setting 'name'"),
+        (dict(edge=None), "unknown setting 'edge'"),
+        (dict(n_tokens="many"), "setting 'n_tokens': expected a number, got 'many'"),
+        (dict(seeds=[]), "setting 'seeds': expected at least one value"),
         (
             dict(suite="ontonote"),
-            r"unknown suite 'ontonote' \(did you mean 'ontonotes'\?\); valid: json, ontonotes",
+            r"unknown suite 'ontonote' \(did you mean 'ontonotes'\?\); valid: uds, open, ontonotes, json$",
         ),
         (dict(suite="json"), r"the suite json needs a folder .*paths=\{.edges.: <folder>\}"),
-        (dict(probe_train="all"), "setting 'probe_train': expected int"),
-        (dict(probe_rank=0), "probe_rank at least 1"),
-        (dict(head_rates=[]), "head_rates must name at least one rate"),
-        (dict(tuning_rates=["fast"]), "setting .tuning_rates.: expected numbers"),
-        (dict(n_tokens=1), "n_tokens at least 10"),
+        (dict(probe_train="all"), "setting 'probe_train': expected a number"),
+        (dict(probe_eval=1), "setting 'probe_eval': expected a number at least 2, got 1"),
+        (dict(probe_rank=0), "setting 'probe_rank': expected a number at least 1"),
+        (dict(head_rates=[]), "setting 'head_rates': expected at least one value"),
+        (dict(n_tokens=1), "setting 'n_tokens': expected a number at least 10"),
+        (dict(domain_share=0), "setting 'domain_share': expected a number above 0, at most 1, got 0"),
         (dict(paths={"udewt": "x"}), r"unknown corpus 'udewt' \(did you mean 'ud-ewt'\?\)"),
         (dict(text="wikpedia"), r"unknown corpus 'wikpedia' \(did you mean 'wikipedia'\?\)"),
     ],
@@ -48,21 +50,18 @@ def test_unknown_and_wrong_values_are_refused_with_the_valid_ones(arguments, mes
 
 def test_every_profile_is_complete_and_names_known_corpora():
     for profile in profiles.PROFILES.values():
-        assert [task.model for task in profile.tasks] == list(profiles.MODELS)
+        assert [task.model for task in profile.tasks] == list(vocabulary.MODELS)
         for task in profile.tasks:
             splits = corpora.CORPORA[task.corpus].files
             assert task.train_split in splits and task.eval_split in splits
         assert "all" in corpora.CORPORA[profile.text].files
 
 
-def test_corpus_names_are_those_of_the_registry():
-    assert set(profiles.CORPORA) == set(corpora.CORPORA)
-    texts = {name for name, c in corpora.CORPORA.items() if set(c.files) == {"all"} and not c.only_probed}
-    assert set(profiles.TEXTS) == texts
+def test_texts_are_in_one_part_and_the_users_own_among_them():
+    assert profiles.TEXTS == ("wikipedia", "text")
 
 
 def test_suites_are_those_that_are_probed():
-    assert set(profiles.SUITES) == set(edges.SUITES)
     for suite, sources in edges.SUITES.items():
         for source in sources.values():
             paths = {name: "somewhere" for name in source.corpora}

@@ -34,8 +34,9 @@ from helpers.corpora import conll2012, conllu, edge_json, gum, registry, semeval
 from helpers.corpora.files import sha256_of
 from helpers.corpora.records import LabelledSpans, Sentence, Target
 from helpers.store import Store, atomic_write, digest
+from helpers.validation import unknown
 
-SPLITS = ("train", "dev", "test")
+SPLITS = uds.SPLITS
 SCHEMA = 2  # raise when the targets made of the same files change
 
 # Spelled as in the paper's results, which have no SPR2 (another corpus with the same kind of labels).
@@ -96,8 +97,7 @@ def load(
     FileNotFoundError if the folder lacks a file; CorpusError for malformed files; and
     :class:`helpers.corpora.fetch.FetchError` if a download fails.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    uds.check_split(split)
     lines = _file(_made(task, suite, paths), task, split).read_bytes().splitlines()
     return [_unpack(json.loads(line)) for line in _sample(lines, limit)]
 
@@ -249,10 +249,10 @@ SUITES: dict[str, dict[str, Source]] = {
 def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
     """The tasks of a suite, and where their labels come from."""
     if suite not in SUITES:
-        raise ValueError(f"unknown suite {suite!r}; valid: {', '.join(SUITES)}")
-    unknown = [name for name in paths or {} if name not in registry.CORPORA]
-    if unknown:
-        raise ValueError(f"unknown corpus {unknown[0]!r}; valid: {', '.join(registry.CORPORA)}")
+        raise ValueError(unknown("suite", suite, SUITES))
+    for name in paths or {}:
+        if name not in registry.CORPORA:
+            raise ValueError(unknown("corpus", name, registry.CORPORA))
     if suite != "json":
         return SUITES[suite]
     if "edges" not in (paths or {}):
@@ -292,7 +292,7 @@ def _made(task: str, suite: str, paths: Paths | None) -> Path:
     """Folder in the store with the targets of a task's source."""
     sources = _sources(suite, paths)
     if task not in sources:
-        raise ValueError(f"unknown task {task!r} of the suite {suite}; valid: {', '.join(sources)}")
+        raise ValueError(unknown(f"task of the suite {suite}", task, sources))
     source = sources[task]
     if _absent(source, paths):
         raise ValueError(f"{task} needs {_needs(_absent(source, paths))}")

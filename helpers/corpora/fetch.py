@@ -16,6 +16,7 @@ from pathlib import Path
 
 from helpers import progress
 from helpers.store import MANIFEST, DamagedArtifact, Store, sha256
+from helpers.validation import unknown
 
 TIMEOUT = 60  # seconds without a byte before a download counts as failed
 
@@ -160,7 +161,7 @@ def verify(name: str, *, store: Store | None = None) -> str | None:
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        raise ValueError(f"unknown source {name!r}; valid: {', '.join(sorted(SOURCES))}")
+        raise ValueError(unknown("source", name, SOURCES))
     return SOURCES[name]
 
 

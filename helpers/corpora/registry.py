@@ -14,6 +14,7 @@ from helpers.corpora import conllu, fetch, hub, nli, recast, squad, text
 from helpers.corpora.files import sha256_of
 from helpers.corpora.records import LabelledSpans, Pair, Passage, Question, Record, Sentence
 from helpers.store import digest
+from helpers.validation import unknown
 
 SAMPLE_SEED = 0  # of the sample that ``limit`` takes
 Files = dict[str, tuple[str, ...]]  # split -> names or patterns, the first that matches wins
@@ -291,10 +292,10 @@ def verify(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
 
 def _corpus(name: str, split: str | None = None) -> Corpus:
     if name not in CORPORA:
-        raise ValueError(f"unknown corpus {name!r}; valid: {', '.join(CORPORA)}")
+        raise ValueError(unknown("corpus", name, CORPORA))
     corpus = CORPORA[name]
     if split is not None and split not in corpus.files:
-        raise ValueError(f"unknown split {split!r} of {name}; valid: {', '.join(corpus.files)}")
+        raise ValueError(unknown(f"split of {name}", split, corpus.files))
     return corpus
 
 

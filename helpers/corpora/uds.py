@@ -25,6 +25,7 @@ from helpers.corpora import fetch
 from helpers.corpora.files import cycle
 from helpers.corpora.records import CorpusError, Sentence
 from helpers.store import Store, sha256
+from helpers.validation import unknown
 
 SPLITS = ("train", "dev", "test")
 MEMBER = "decomp/data/2.0/normalized/sentence/uds-ewt-sentences-{}-normalized.json"
@@ -153,7 +154,7 @@ def load(split: str, *, wheel: str | Path | None = None) -> list[Graph]:
 def check_split(split: str) -> None:
     """Raise ValueError, listing the valid ones, for an unknown split."""
     if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+        raise ValueError(unknown("split", split, SPLITS))
 
 
 def fingerprint(wheel: str | Path | None = None) -> str:

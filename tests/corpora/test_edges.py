@@ -191,11 +191,17 @@ def test_unknown_names(official, tmp_path):
     paths = {"edges": official["edges"]}
     for call, message in (
         (lambda: edges.tasks("ptb"), "unknown suite 'ptb'; valid: uds, open, ontonotes, json"),
-        (lambda: edges.load("NER", "dev", "uds"), "unknown task 'NER' of the suite uds; valid: POS, .*SPR2"),
-        (lambda: edges.load("Coreference", "dev", "uds"), "unknown task 'Coreference' of the suite uds"),
-        (lambda: edges.load("SRL", "dev", "json", paths=paths), "of the suite json; valid: POS, colours"),
+        (lambda: edges.load("NER", "dev", "uds"), "unknown task of the suite uds 'NER'; valid: POS, .*SPR2"),
+        (lambda: edges.load("Coreference", "dev", "uds"), "unknown task of the suite uds 'Coreference'"),
+        (
+            lambda: edges.load("SRL", "dev", "json", paths=paths),
+            "of the suite json 'SRL'; valid: POS, colours",
+        ),
         (lambda: edges.load("POS", "valid", "uds"), "unknown split 'valid'; valid: train, dev, test"),
-        (lambda: edges.tasks("uds", {"udsdep": "x"}), "unknown corpus 'udsdep'; valid: ud-ewt, .*edges"),
+        (
+            lambda: edges.tasks("uds", {"udsdep": "x"}),
+            "unknown corpus 'udsdep' .did you mean 'uds-dep'.*; valid: ud-ewt, .*edges",
+        ),
         (lambda: edges.tasks("json"), r"the suite json needs .*paths=\{\"edges\": <folder>\}"),
         (lambda: corpora.load("spr1", "dev"), "spr1 has labels to probe for; helpers.corpora.edges.load"),
         (

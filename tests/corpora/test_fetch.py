@@ -203,7 +203,7 @@ def test_wheels_that_are_not_as_expected(wheel, tmp_path, store, add, monkeypatc
 
 
 def test_unknown_source():
-    with pytest.raises(ValueError, match="unknown source 'tea'; valid: decomp, ud-ewt, wikipedia-sample"):
+    with pytest.raises(ValueError, match="unknown source 'tea'; valid: decomp, wikipedia-sample, ud-ewt"):
         fetch.folder("tea")
 
 

@@ -36,9 +36,9 @@ def folder(tmp_path):
 def test_unknown_names_splits_and_limits(folder):
     with pytest.raises(ValueError, match="unknown corpus 'ptb'; valid: ud-ewt, gum, mnli, .*uds-qa"):
         corpora.load("ptb", "dev")
-    with pytest.raises(ValueError, match="unknown split 'test' of mnli; valid: train, dev$"):
+    with pytest.raises(ValueError, match="unknown split of mnli 'test'; valid: train, dev$"):
         corpora.load("mnli", "test", path=folder)
-    with pytest.raises(ValueError, match="unknown split 'train' of wikipedia; valid: all"):
+    with pytest.raises(ValueError, match="unknown split of wikipedia 'train'; valid: all"):
         corpora.load("wikipedia", "train")
     with pytest.raises(ValueError, match="limit must be at least 1"):
         corpora.load("ud-ewt", "dev", path=folder, limit=0)

@@ -17,6 +17,7 @@ from helpers.corpora import uds
 from helpers.corpora.recast import inference, questions
 from helpers.corpora.records import Answer, Pair, Question, Sentence
 from helpers.store import Store
+from helpers.validation import unknown
 
 SCHEMA = 2  # raise when a recast task changes
 
@@ -52,7 +53,7 @@ NAMES = tuple(_TASKS)
 
 def _task(name: str) -> Callable:
     if name not in _TASKS:
-        raise ValueError(f"unknown recast task {name!r}; valid: {', '.join(NAMES)}")
+        raise ValueError(unknown("recast task", name, NAMES))
     return _TASKS[name]
 
 
