@@ -13,22 +13,23 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
 
-from helpers import encoders, store
-from helpers.finetuning import data, heads, prediction
-from helpers.finetuning.frozen import Prefix, above
-from helpers.finetuning.prediction import Predictor
+from helpers import encoders, progress, store
+from helpers.finetuning import batches, prediction, tasks
+from helpers.finetuning.batches import Inputs
+from helpers.finetuning.blocks import Prefix, above
+from helpers.finetuning.prediction import Predictor, TaskModel
 from helpers.profiles import Task, TuningRecipe
 
-SCHEMA = {"Dep": 2, "NLI": 1, "QA": 1}  # raise when the same settings would give other results
 CLIP = 1.0
 LOG_LINES = 100  # of the loss log, at most
 CHECKPOINTS = "checkpoints"
@@ -50,13 +51,13 @@ class FineTuned:
         return self.folder / "encoder"
 
     @cached_property
-    def report(self) -> dict:
+    def report(self) -> dict[str, Any]:
         """``scores``, ``baselines`` (name -> scores), ``counts`` of records cut or skipped, ``training``."""
         return json.loads((self.folder / "scores.json").read_text(encoding="utf-8"))
 
     @property
     def scores(self) -> dict[str, float]:
-        """Scores on the evaluation records, the task's headline score first (:func:`prediction.score`)."""
+        """Scores on the evaluation records, the task's headline score first."""
         return self.report["scores"]
 
     @property
@@ -64,12 +65,12 @@ class FineTuned:
         """Scores of rules that read no text, and of the ``untrained`` model: a random head on the encoder."""
         return self.report["baselines"]
 
-    def log(self) -> list[dict]:
-        """Training's course: rows of ``step``, ``epoch``, ``loss``, ``learning_rate``, ``grad_norm``."""
+    def log(self) -> list[dict[str, Any]]:
+        """The course of training: rows of ``step``, ``epoch``, ``loss``, ``learning_rate``, ``grad_norm``."""
         return _read_lines(self.folder / "training.jsonl")
 
-    def predictions(self) -> list[dict]:
-        """One row an evaluation record, in order: what was predicted, ``correct`` and ``total``."""
+    def predictions(self) -> list[dict[str, Any]]:
+        """One row per evaluation record, in order: what was predicted, ``correct`` and ``total``."""
         return _read_lines(self.folder / "predictions.jsonl")
 
 
@@ -83,14 +84,13 @@ def finetune(
     cache: store.Store,
     frozen: int = -1,
     prefix: Prefix | None = None,
-    progress: Callable[[int, int], None] | None = None,
     checkpoint_every: float = 180.0,
 ) -> FineTuned:
     """The encoder fine-tuned on ``train`` and scored on ``evaluation``, from the store or trained into it.
 
     ``encoder`` is anything :func:`encoders.resolve` takes. Same records, settings and seed on the same
     machine give the same numbers, also if training was killed and resumed: it saves its state every
-    ``checkpoint_every`` seconds. ``progress(done, total)`` is told of the training steps done.
+    ``checkpoint_every`` seconds.
 
     ``frozen`` is the last layer that stays as it is, with all below it: -1 tunes everything, embeddings
     included, 0 freezes those and the first block, the last layer leaves the head and, in BERT, the pooler
@@ -98,24 +98,12 @@ def finetune(
     without one, the run makes its own.
 
     Under torchrun all processes call this alike; they train together and the first one writes. Raises
-    ValueError for records that do not fit the task, an evaluation label unknown in training, a
+    ValueError for an unknown task, records that do not fit it, an evaluation label unknown in training, a
     ``max_length`` beyond the encoder's, a layer it lacks, a prefix of another encoder, or a batch size that
     the processes cannot share evenly, and FloatingPointError if the loss is not finite.
     """
-    for records in (train, evaluation):
-        data.check(task.model, records)
-    if task.model == "NLI":
-        _check_labels(train, evaluation)
-    spec = {
-        "schema": SCHEMA[task.model],
-        "model": task.model,
-        "corpus": task.corpus,
-        "recipe": dataclasses.asdict(task.recipe),
-        "encoder": encoders.fingerprint(encoders.resolve(encoder)),
-        "train": store.digest([dataclasses.asdict(record) for record in train]),
-        "evaluation": store.digest([dataclasses.asdict(record) for record in evaluation]),
-        "seed": seed,
-    }
+    tasks.get(task.model).check_parts(train, evaluation)
+    spec = _spec(task, encoder, train, evaluation, seed) | {"corpus": task.corpus}
     if frozen != -1:
         spec["frozen"] = frozen
         if prefix and prefix.encoder.fingerprint != spec["encoder"]:
@@ -125,19 +113,53 @@ def finetune(
         freeze = None
         if frozen != -1:
             freeze = functools.partial(above, prefix=prefix or Prefix(encoder, folder), layer=frozen)
-        _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, checkpoint_every)
+        _tune(folder, task, encoder, train, evaluation, seed, freeze, checkpoint_every)
 
     return FineTuned(get_together(cache, "finetuned", spec, build))
 
 
-def _check_labels(train: Sequence, evaluation: Sequence) -> None:
-    known = set(data.labels("NLI", train))
-    for pair in evaluation:
-        if pair.label not in known:
-            raise ValueError(
-                f"evaluation pair {pair.id!r} has label {pair.label!r}, which no training pair has; "
-                f"known: {', '.join(sorted(known))}"
-            )
+def predictions(
+    task: Task,
+    encoder: str | Path,
+    train: Sequence,
+    evaluation: Sequence,
+    *,
+    seed: int,
+    cache: store.Store,
+    frozen: int = -1,
+    prefix: Prefix | None = None,
+) -> list[dict[str, Any]]:
+    """What the encoder, fine-tuned as by :func:`finetune`, predicts for the evaluation records.
+
+    Rows as of :meth:`FineTuned.predictions`. Only they are kept in the store: a sweep of a hundred runs
+    would fill a disk with weights. A run that was killed resumes where it was.
+    """
+    spec = _spec(task, encoder, train, evaluation, seed) | {"frozen": frozen}
+
+    def build(folder: Path) -> None:
+        inner = folder / "run"
+        options = dict(seed=seed, cache=store.Store(inner), frozen=frozen, prefix=prefix)
+        tuned = finetune(task, encoder, train, evaluation, **options)
+        if _is_first():  # under torchrun all processes come here
+            shutil.copy(tuned.folder / "predictions.jsonl", folder)
+            shutil.rmtree(inner)
+
+    return _read_lines(get_together(cache, "ablation", spec, build) / "predictions.jsonl")
+
+
+def _spec(
+    task: Task, encoder: str | Path, train: Sequence, evaluation: Sequence, seed: int
+) -> dict[str, Any]:
+    """What the numbers of a run depend on."""
+    return {
+        "schema": tasks.get(task.model).schema,
+        "model": task.model,
+        "recipe": dataclasses.asdict(task.recipe),
+        "encoder": encoders.fingerprint(encoders.resolve(encoder)),
+        "train": store.digest([dataclasses.asdict(record) for record in train]),
+        "evaluation": store.digest([dataclasses.asdict(record) for record in evaluation]),
+        "seed": seed,
+    }
 
 
 def get_together(cache: store.Store, kind: str, spec: dict, build: Callable[[Path], None]) -> Path:
@@ -171,11 +193,11 @@ def load(folder: str | Path, *, device: str = "auto") -> Predictor:
     folder = Path(folder)
     settings = json.loads((folder / "head.json").read_text(encoding="utf-8"))
     encoder = encoders.load(folder / "encoder", device=device)
-    labels = tuple(settings["labels"])
-    head = heads.build(settings["model"], encoder.model, labels)
+    task, labels = tasks.get(settings["model"]), tuple(settings["labels"])
+    head = task.head(encoder.model, labels)
     head.load_state_dict(safetensors.torch.load_file(folder / "head.safetensors"))
-    model = heads.TaskModel(encoder.model, head.to(encoder.device)).eval()
-    return Predictor(settings["model"], model, encoder, labels, TuningRecipe(**settings["recipe"]))
+    model = TaskModel(encoder.model, head.to(encoder.device)).eval()
+    return Predictor(task, model, encoder, labels, TuningRecipe(**settings["recipe"]))
 
 
 # -- optimisation ----------------------------------------------------------------------------------
@@ -200,7 +222,7 @@ class BertAdam(torch.optim.AdamW):
                 }
 
 
-def parameter_groups(model: heads.TaskModel, recipe: TuningRecipe) -> list[dict]:
+def parameter_groups(model: TaskModel, recipe: TuningRecipe) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate (encoder, head) and weight decay (none on biases, LayerNorm)."""
     head_rate = recipe.learning_rate if recipe.head_learning_rate is None else recipe.head_learning_rate
     groups = []
@@ -218,31 +240,29 @@ def parameter_groups(model: heads.TaskModel, recipe: TuningRecipe) -> list[dict]
 # -- training --------------------------------------------------------------------------------------
 
 
-def _tune(folder, task, encoder, train, evaluation, seed, freeze, progress, checkpoint_every) -> None:
+def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoint_every) -> None:
     """Train in ``folder``, going on from a checkpoint there, and fill it."""
     with _contained(seed):
         loaded = encoders.load(encoder)
         if task.recipe.dropout is not None:
             _set_dropout(loaded.model, task.recipe.dropout)
-        labels = data.labels(task.model, train)
+        labels = tasks.get(task.model).labels(train)
         predictor = prediction.untrained(task, loaded, labels, seed)
         if freeze:
             predictor = freeze(predictor)
         # Evaluation records are encoded first too, so that what is wrong with them shows at once.
         before = folder / "untrained.json"
-        if not before.exists():
-            if _is_first():
-                rows = prediction.predict(predictor, evaluation)
-                with store.atomic_write(before) as file:
-                    json.dump(prediction.score(task.model, evaluation, rows), file)
-        inputs = data.encode(task.model, train, loaded, task.recipe, labels, targets=True)
+        if not before.exists() and _is_first():
+            rows = prediction.predict(predictor, evaluation)
+            with store.atomic_write(before) as file:
+                json.dump(predictor.task.score(evaluation, rows), file)
+        inputs = predictor.encode(train, targets=True)
         if not len(inputs):
             raise ValueError(
                 f"none of the {len(train)} training records fits max_length {task.recipe.max_length}"
             )
-        if predictor.below:
-            inputs = predictor.below(inputs)
-        course, facts = _train(folder, predictor, inputs, seed, progress, checkpoint_every)
+        what = f"fine-tuning {task.model} on {task.corpus}, seed {seed}"
+        course, facts = _train(folder, predictor, inputs, seed, what, checkpoint_every)
         if _is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
 
@@ -261,7 +281,7 @@ def _is_first() -> bool:
 
 
 @contextlib.contextmanager
-def _contained(seed: int):
+def _contained(seed: int) -> Iterator[None]:
     """Seed all generators within the block; give them and other global state back afterwards."""
     generators = random.getstate(), np.random.get_state()
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -282,7 +302,9 @@ def _contained(seed: int):
             torch.use_deterministic_algorithms(deterministic)
 
 
-def _train(folder, predictor: Predictor, inputs, seed: int, progress, checkpoint_every: float):
+def _train(
+    folder: Path, predictor: Predictor, inputs: Inputs, seed: int, what: str, checkpoint_every: float
+) -> tuple[list[dict], dict]:
     """Train the predictor's model in place: (rows of the loss log, facts about the run)."""
     import transformers
 
@@ -313,12 +335,11 @@ def _train(folder, predictor: Predictor, inputs, seed: int, progress, checkpoint
         log_level="error",
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
-        ddp_find_unused_parameters=predictor.kind != "NLI",  # the others leave the pooler out
+        ddp_find_unused_parameters=not predictor.task.reads_pooled,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are torchrun's business, not DataParallel's
-    order = data.LengthGrouped(inputs.lengths, recipe.batch_size, seed)
-    watch = _watch(order, steps_an_epoch, progress, checkpoint_every)
-    pad = predictor.encoder.tokenizer.pad_token_id or 0
+    order = batches.LengthGrouped(inputs.lengths, recipe.batch_size, seed)
+    watch = _watch(order, steps_an_epoch, what, checkpoint_every)
 
     class Trainer(transformers.Trainer):
         def create_optimizer(self, model=None):
@@ -332,7 +353,7 @@ def _train(folder, predictor: Predictor, inputs, seed: int, progress, checkpoint
         model=model,
         args=arguments,
         train_dataset=inputs,
-        data_collator=lambda features: data.collate(features, pad),
+        data_collator=lambda features: batches.collate(features, predictor.encoder),
         callbacks=[watch],
     )
     trainer.remove_callback(transformers.PrinterCallback)
@@ -374,7 +395,7 @@ def _fast_attention(encoder, cuda: bool):
         encoder.set_attn_implementation(usual)
 
 
-def _watch(order, steps_an_epoch: int, progress, checkpoint_every: float):
+def _watch(order: batches.LengthGrouped, steps_an_epoch: int, what: str, checkpoint_every: float):
     """Callback that draws each epoch's order, reports progress, asks for checkpoints and guards the loss."""
     import transformers
 
@@ -388,8 +409,8 @@ def _watch(order, steps_an_epoch: int, progress, checkpoint_every: float):
         def on_step_end(self, args, state, control, **_):
             if state.global_step < state.max_steps:
                 control.should_save = self._is_due(args, state)
-            if progress and state.is_world_process_zero:
-                progress(state.global_step, state.max_steps)
+            if state.is_world_process_zero:
+                progress.steps(what, state.global_step, state.max_steps)
 
         def _is_due(self, args, state) -> bool:
             due = time.monotonic() - self.saved >= checkpoint_every
@@ -418,18 +439,18 @@ def _watch(order, steps_an_epoch: int, progress, checkpoint_every: float):
 
 def _last_checkpoint(folder: Path) -> Path | None:
     """The latest checkpoint that was written to its end."""
-    found = [p.parent for p in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+    complete = [p.parent for p in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(complete, key=lambda p: int(p.name.split("-")[1]), default=None)
 
 
 def _write(folder, predictor: Predictor, task: Task, train, evaluation, inputs, course, facts) -> None:
-    counts: dict = {}
+    counts: dict[str, int] = {}
     rows = prediction.predict(predictor, evaluation, counts)
-    scores = prediction.score(task.model, evaluation, rows)
+    scores = predictor.task.score(evaluation, rows)
     untrained = json.loads((folder / "untrained.json").read_text())
     report = {
         "scores": scores,
-        "baselines": prediction.baselines(task.model, train, evaluation) | {"untrained": untrained},
+        "baselines": predictor.task.baselines(train, evaluation) | {"untrained": untrained},
         "counts": {"train": inputs.counts, "evaluation": counts},
         "training": facts,
     }

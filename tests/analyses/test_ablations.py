@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import ablations, profiles, provenance, results
+from helpers import profiles, progress, provenance, results
 from helpers.analyses import ablations as sweeps
 from helpers.corpora.records import Pair
+from helpers.finetuning import training
 from helpers.profiles import Task, TuningRecipe
 from helpers.statistics import Estimate
 
@@ -18,7 +19,7 @@ PAIRS = [Pair(f"p{i}", f"word {i} is here", f"it is {i}", ("yes", "no")[i % 2]) 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
     monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
-    monkeypatch.setattr(sweeps, "load_records", lambda name, split, path, limit: PAIRS[:limit])
+    monkeypatch.setattr(sweeps, "read_records", lambda settings, corpus, split, limit: PAIRS[:limit])
     chosen = profiles.settings("smoke", head_rates=[1e-3, 1e-2], sweep_layers=[1, 3], sweep_seeds=[0, 1])
     task = Task("NLI", "uds-nli", TuningRecipe(epochs=1, batch_size=8), 30, 20)
     return dataclasses.replace(chosen, tasks=(task,))
@@ -29,7 +30,7 @@ def fake(monkeypatch):
     """Fine-tuning replaced: a right answer with a chance by layer and rate; lists what was asked for."""
     asked = []
 
-    def predictions(task, encoder, train, evaluation, *, seed, cache, frozen=-1, prefix=None, progress=None):
+    def predictions(task, encoder, train, evaluation, *, seed, cache, frozen=-1, prefix=None):
         asked.append((seed, frozen, task.recipe.head_learning_rate))
         if frozen == 3 and seed == 1 and task.recipe.head_learning_rate == 1e-2:
             raise FloatingPointError("loss is nan at step 3")
@@ -39,13 +40,14 @@ def fake(monkeypatch):
         right = np.random.default_rng(0).permutation(right)
         return [dict(id=p.id, correct=int(r), total=1) for p, r in zip(evaluation, right, strict=True)]
 
-    monkeypatch.setattr(ablations, "predictions", predictions)
+    monkeypatch.setattr(training, "predictions", predictions)
     return asked
 
 
-def test_partial_freezing(settings, fake):
+def test_partial_freezing(settings, fake, monkeypatch):
     said = []
-    frame = sweeps.partial_freezing(settings, said.append)
+    monkeypatch.setattr(progress, "say", said.append)
+    frame = sweeps.partial_freezing(settings)
     rates = (None, 1e-3, 1e-2)  # the recipe's own first, as other sweeps have it
     expected = [(seed, layer, rate) for seed in (0, 1) for layer in (-1, 1, 3) for rate in rates]
     assert fake == expected
@@ -69,7 +71,7 @@ def test_nothing_to_show(settings, monkeypatch):
     def broken(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(ablations, "predictions", broken)
+    monkeypatch.setattr(training, "predictions", broken)
     with pytest.raises(sweeps.SweepFailed, match="NLI, seed 0, head on layer 3: OSError: disk full"):
         sweeps.truncation(settings)
 
@@ -85,7 +87,7 @@ def test_killed_anywhere_a_sweep_resumes_with_the_same_numbers(settings, monkeyp
         sweep(settings) for sweep in (sweeps.partial_freezing, sweeps.truncation, sweeps.reinitialisation)
     ]
     trained = []
-    finetune = ablations.finetune
+    finetune = training.finetune
 
     def counted(*args, **options):
         trained.append(options["frozen"])
@@ -93,7 +95,7 @@ def test_killed_anywhere_a_sweep_resumes_with_the_same_numbers(settings, monkeyp
             raise KeyboardInterrupt
         return finetune(*args, **options)
 
-    monkeypatch.setattr(ablations, "finetune", counted)
+    monkeypatch.setattr(training, "finetune", counted)
     monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path / "other"))
     with pytest.raises(KeyboardInterrupt):
         sweeps.partial_freezing(settings)

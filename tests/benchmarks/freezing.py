@@ -5,7 +5,7 @@
 For each layer k of MiniBERT, -1 (nothing frozen) to 11, an NLI model is tuned for one epoch with the blocks
 up to k frozen. Full fine-tuning is timed before, within and after the sweep. Exits with an error if the sweep
 takes more than 0.6 of the time of as many full fine-tunings, the bound of the project. That freezing so gives
-what freezing plainly does is shown by tests/finetuning/test_frozen.py.
+what freezing plainly does is shown by tests/finetuning/test_blocks.py.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from helpers import corpora
-from helpers.finetuning.frozen import Prefix
+from helpers.finetuning.blocks import Prefix
 from helpers.finetuning.training import finetune
 from helpers.profiles import Task, TuningRecipe
 from helpers.store import Store

@@ -4,6 +4,8 @@ import pytest
 
 from helpers import encoders
 from helpers.corpora.records import Answer, Pair, Question, Sentence
+from helpers.finetuning import tasks
+from helpers.profiles import TuningRecipe
 
 NOUNS = ("cats", "dogs", "birds", "horses", "children", "teachers", "foxes", "wolves")
 VERBS = ("see", "chase", "like", "fear", "follow", "avoid")
@@ -54,6 +56,28 @@ def folder(tmp_path_factory):
 def encoder(folder):
     """The random BERT, loaded. Tests must not change its weights."""
     return encoders.load(folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def encode(encoder):
+    """Function from a model's name and records to its inputs; options are those of the recipe."""
+
+    def encode(kind, records, *, targets=True, **recipe):
+        task, settings = tasks.get(kind), TuningRecipe(**({"max_length": 64} | recipe))
+        return task.encode(records, encoder, settings, task.labels(records), targets=targets)
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def seeded():
+    """Function that calls another one with torch's generator seeded, and sets what it makes to evaluation."""
+
+    def make(make_module):
+        with encoders.seeded(1):
+            return make_module().eval()
+
+    return make
 
 
 @pytest.fixture(scope="session")

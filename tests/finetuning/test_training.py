@@ -15,9 +15,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from helpers import encoders
+from helpers import encoders, progress, store
 from helpers.corpora.records import Pair
-from helpers.finetuning import data, heads, prediction, training
+from helpers.finetuning import prediction, tasks, training
+from helpers.finetuning.prediction import TaskModel
 from helpers.profiles import Task, TuningRecipe
 from helpers.store import Store
 
@@ -71,7 +72,7 @@ def test_optimiser_state_survives_saving():
 
 
 def test_parameters_are_grouped_by_rate_and_decay(encoder):
-    model = heads.TaskModel(encoder.model, heads.build("Dep", encoder.model, ("a", "b")))
+    model = TaskModel(encoder.model, tasks.get("Dep").head(encoder.model, ("a", "b")))
     recipe = TuningRecipe(learning_rate=1e-4, head_learning_rate=2e-3, weight_decay=0.02)
     frozen = encoder.model.encoder.layer[0]
     frozen.requires_grad_(False)
@@ -99,11 +100,12 @@ def _finetune(kind, folder, records, cache, recipe=RECIPE, seed=0, **options):
 
 
 @pytest.mark.parametrize(("kind", "headline"), [("Dep", "las"), ("NLI", "accuracy"), ("QA", "f1")])
-def test_learns_and_keeps_everything(kind, headline, folder, cache, request):
+def test_learns_and_keeps_everything(kind, headline, folder, cache, request, monkeypatch):
     records = request.getfixturevalue({"Dep": "sentences", "NLI": "pairs", "QA": "questions"}[kind])
     steps = []
-    tuned = _finetune(kind, folder, records, cache, LEARNT, progress=lambda *step: steps.append(step))
-    assert steps == [(i, 75) for i in range(1, 76)]
+    monkeypatch.setattr(progress, "steps", lambda *step: steps.append(step))
+    tuned = _finetune(kind, folder, records, cache, LEARNT)
+    assert steps == [(f"fine-tuning {kind} on test, seed 0", i, 75) for i in range(1, 76)]
     assert next(iter(tuned.scores)) == headline
     assert tuned.scores[headline] > 0.9
     assert all(scores[headline] < tuned.scores[headline] - 0.2 for scores in tuned.baselines.values())
@@ -147,7 +149,7 @@ def test_learns_and_keeps_everything(kind, headline, folder, cache, request):
     assert any(not torch.equal(plain[name], before[name]) for name in plain)
 
     steps.clear()
-    _finetune(kind, folder, records, cache, LEARNT, progress=lambda *step: steps.append(step))
+    _finetune(kind, folder, records, cache, LEARNT)
     assert not steps, "the store has it"
 
 
@@ -175,7 +177,7 @@ def test_same_seed_same_numbers_other_seed_others(reference, folder, pairs, cach
 
 
 def test_without_dropout_the_first_loss_is_that_of_the_untrained_model(folder, pairs, cache):
-    known = data.labels("NLI", pairs)
+    known = tasks.get("NLI").labels(pairs)
     untrained = prediction.untrained(Task("NLI", "test", RECIPE), encoders.load(folder), known, 0)
     rows = prediction.predict(untrained, pairs)
     right = [row["probabilities"][known.index(p.label)] for row, p in zip(rows, pairs, strict=True)]
@@ -194,7 +196,7 @@ def test_dropout_is_set_in_the_head_of_an_encoder_with_other_names_for_it_too():
 
     encoder = DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=2, hidden_dim=8))
     training._set_dropout(encoder, 0.25)
-    model = heads.TaskModel(encoder, heads.build("NLI", encoder, ("a", "b")))
+    model = TaskModel(encoder, tasks.get("NLI").head(encoder, ("a", "b")))
     rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
     assert len(rates) > 2 and set(rates) == {0.25}
 
@@ -204,20 +206,22 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("step", [3, 5, 7, 8])  # within an epoch, at its end, within the second one
-def test_a_killed_run_resumes_to_the_same_weights(step, reference, folder, pairs, cache):
-    def kill(done, total):
+def test_a_killed_run_resumes_to_the_same_weights(step, reference, folder, pairs, cache, monkeypatch):
+    def kill(what, done, total):
         if done == step:
             raise Killed
 
-    with pytest.raises(Killed):
-        _finetune("NLI", folder, pairs, cache, progress=kill, checkpoint_every=0.0)
+    with pytest.raises(Killed), monkeypatch.context() as patched:
+        patched.setattr(progress, "steps", kill)
+        _finetune("NLI", folder, pairs, cache, checkpoint_every=0.0)
     checkpoints = sorted(cache.root.rglob(f"checkpoint-*/{training.COMPLETE}"))
     assert f"checkpoint-{step - 1}" in str(checkpoints[-1])
     if step == 8:  # killed while it wrote: the last checkpoint is a torso, the one before is whole
         checkpoints[-1].unlink()
         (checkpoints[-1].parent / "model.safetensors").write_bytes(b"torso")
     seen = []
-    resumed = _finetune("NLI", folder, pairs, cache, progress=lambda done, _: seen.append(done))
+    monkeypatch.setattr(progress, "steps", lambda what, done, total: seen.append(done))
+    resumed = _finetune("NLI", folder, pairs, cache)
     assert seen[0] == (step if step < 8 else 7) and seen[-1] == 10
     assert _same(_weights(reference), _weights(resumed))
     assert [row["step"] for row in resumed.log()] == list(range(1, 11))
@@ -282,6 +286,17 @@ def test_errors_come_before_any_work(folder, pairs, sentences, cache):
     assert not any(p.name == "artifact.json" for p in cache.root.rglob("*"))
 
 
+def test_predictions_are_those_of_fine_tuning_and_all_that_is_kept(folder, pairs, tmp_path):
+    task, cache = Task("NLI", "pairs", RECIPE), Store(tmp_path / "cache")
+    options = dict(seed=3, frozen=0)
+    rows = training.predictions(task, folder, pairs[:16], pairs[16:], cache=cache, **options)
+    whole = training.finetune(task, folder, pairs[:16], pairs[16:], cache=Store(tmp_path / "x"), **options)
+    assert rows == whole.predictions()
+    (kept,) = (p for p in (tmp_path / "cache" / "ablation").iterdir() if p.is_dir())
+    files = sorted(p.name for p in kept.iterdir() if not p.name.startswith("."))
+    assert files == [store.MANIFEST, "predictions.jsonl"]
+
+
 def test_several_processes_train_together(folder, pairs, tmp_path):
     """Two processes under torchrun, batches shared between them, one artifact."""
     script = tmp_path / "together.py"
@@ -289,7 +304,6 @@ def test_several_processes_train_together(folder, pairs, tmp_path):
         textwrap.dedent(
             """
             import pickle, sys
-            from helpers import ablations
             from helpers.finetuning import training
             from helpers.profiles import Task, TuningRecipe
             from helpers.store import Store
@@ -303,9 +317,10 @@ def test_several_processes_train_together(folder, pairs, tmp_path):
                     task, folder, pairs, pairs, seed=0, cache=Store(home), checkpoint_every=0.0
                 )
                 again = training.finetune(task, folder, pairs, pairs, seed=0, cache=Store(home))
-                rows = ablations.predictions(task, folder, pairs, pairs, seed=1, cache=Store(home), frozen=0)
+                rows = training.predictions(task, folder, pairs, pairs, seed=1, cache=Store(home), frozen=0)
                 processes = again.report["training"]["processes"]
-                print(len(rows), again.folder, again.scores["accuracy"], processes)
+                found = len(rows), again.folder, again.scores["accuracy"], processes
+                sys.stdout.write(" ".join(map(str, found)) + "\\n")  # at once: two processes write
             """
         )
     )

@@ -1,21 +1,27 @@
-"""The frozen bottom of an encoder: run once, its output kept, the blocks above trained on that.
+"""Blocks of an encoder, frozen, cut off or drawn anew.
 
-A frozen block is run as in evaluation, without dropout: its output never changes then, and neither does
-what is above it see the difference between running it anew in every step and reading what it gave once.
+A frozen bottom is run once and its output kept; the blocks above are trained on that. It is run as in
+evaluation, without dropout: its output never changes then, so that it makes no difference to what is above
+whether it is run anew in every step or once.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from helpers import encoders, precision, store
-from helpers.finetuning import data, heads, prediction
+from helpers import encoders, store
+from helpers.encoders import Encoder
+from helpers.finetuning import batches
+from helpers.finetuning.batches import Inputs
+from helpers.finetuning.prediction import Predictor, TaskModel
 
 PRECISION = np.float16  # of stored states: bfloat16's matrix products in the blocks err eight times as much
 
@@ -41,10 +47,10 @@ def section(model: nn.Module, start: int, stop: int) -> nn.Module:
 def blocks_path(model: nn.Module) -> list[str]:
     """Where an encoder's list of blocks is, attribute by attribute: ``["encoder", "layer"]`` in BERT."""
     number = model.config.num_hidden_layers
-    found = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == number]
-    if len(found) != 1 or not hasattr(model, "embeddings") or hasattr(model, "embeddings_project"):
+    lists = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == number]
+    if len(lists) != 1 or not hasattr(model, "embeddings") or hasattr(model, "embeddings_project"):
         raise _inseparable(model)
-    return found[0].split(".")
+    return lists[0].split(".")
 
 
 def _inseparable(model: nn.Module) -> ValueError:
@@ -52,23 +58,6 @@ def _inseparable(model: nn.Module) -> ValueError:
         f"cannot tell the blocks of a {model.config.model_type} encoder apart; BERT, RoBERTa, DistilBERT "
         "and those built like them can be frozen in part"
     )
-
-
-def _check_sections(encoder: encoders.Encoder) -> None:
-    """Raise ValueError unless the blocks, one after another, give what the whole encoder gives.
-
-    They do not where the encoder has something between or above its blocks, such as a last norm.
-    """
-    read = encoder.tokenizer("one two three", return_tensors="pt", return_token_type_ids=False)
-    read = read.to(encoder.device)
-    with torch.inference_mode():
-        whole = encoder.model(**read).last_hidden_state
-        states = section(encoder.model, 0, 1)(**read).last_hidden_state
-        for block in range(1, encoder.model.config.num_hidden_layers):
-            above = section(encoder.model, block, block + 1)
-            states = above(inputs_embeds=states, attention_mask=read["attention_mask"]).last_hidden_state
-    if not torch.allclose(states, whole, rtol=1e-3, atol=1e-3):
-        raise _inseparable(encoder.model)
 
 
 def _shallow(module: nn.Module) -> nn.Module:
@@ -85,6 +74,78 @@ class _AsGiven(nn.Module):
         return inputs_embeds
 
 
+# -- cut off, drawn anew ----------------------------------------------------------------------------
+
+
+def truncated(encoder: Encoder, layer: int) -> nn.Module:
+    """The encoder without the blocks above ``layer``, whose output becomes the last hidden states.
+
+    It shares the encoder's weights; what is above the blocks (BERT's pooler) now reads that layer. Raises
+    ValueError for a block that the encoder lacks.
+    """
+    _check_block(encoder, layer, encoder.layers[-1])
+    model = section(encoder.model, 0, layer + 1)
+    model.config = copy.deepcopy(encoder.model.config)
+    model.config.num_hidden_layers = layer + 1
+    return model
+
+
+def reinitialised(encoder: Encoder, lowest: int, seed: int) -> nn.Module:
+    """The encoder with its blocks from ``lowest`` on drawn anew, as its configuration draws them.
+
+    What is above the blocks (BERT's pooler) is drawn anew with them, as in Zhang et al. (2021; "Revisiting
+    Few-sample BERT Fine-tuning"). If ``lowest`` is the number of blocks, nothing is. The encoder itself
+    stays as it is. Raises ValueError for a larger number.
+    """
+    _check_block(encoder, lowest, len(encoder.layers) - 1)
+    model = copy.deepcopy(encoder.model)
+    if lowest == len(encoder.layers) - 1:
+        return model
+    with encoders.seeded(seed):
+        fresh = type(model)(model.config).to(encoder.device)
+    path = ".".join(blocks_path(model))
+    blocks, drawn = model.get_submodule(path), fresh.get_submodule(path)
+    for block in range(lowest, len(blocks)):
+        blocks[block].load_state_dict(drawn[block].state_dict())
+    if getattr(model, "pooler", None) is not None:
+        model.pooler.load_state_dict(fresh.pooler.state_dict())
+    return model.eval()
+
+
+def _check_block(encoder: Encoder, number: int, highest: int) -> None:
+    if not 0 <= number <= highest:
+        raise ValueError(f"{encoder.name} has no block {number!r}; valid: 0 to {highest}")
+
+
+@contextlib.contextmanager
+def saved(encoder: Encoder, model: nn.Module) -> Iterator[Path]:
+    """A folder, gone afterwards, with a changed model and the encoder's tokenizer."""
+    with tempfile.TemporaryDirectory() as folder, encoders.quiet():
+        model.save_pretrained(folder)
+        encoder.tokenizer.save_pretrained(folder)
+        yield Path(folder)
+
+
+# -- frozen ------------------------------------------------------------------------------------------
+
+
+def _check_sections(encoder: Encoder) -> None:
+    """Raise ValueError unless the blocks, one after another, give what the whole encoder gives.
+
+    They do not where the encoder has something between or above its blocks, such as a last norm.
+    """
+    read = encoder.tokenizer("one two three", return_tensors="pt", return_token_type_ids=False)
+    read = read.to(encoder.device)
+    with torch.inference_mode():
+        whole = encoder.model(**read).last_hidden_state
+        states = section(encoder.model, 0, 1)(**read).last_hidden_state
+        for block in range(1, encoder.model.config.num_hidden_layers):
+            above = section(encoder.model, block, block + 1)
+            states = above(inputs_embeds=states, attention_mask=read["attention_mask"]).last_hidden_state
+    if not torch.allclose(states, whole, rtol=1e-3, atol=1e-3):
+        raise _inseparable(encoder.model)
+
+
 class _LastStates(nn.Module):
     """In the place of a head: the states themselves."""
 
@@ -95,8 +156,8 @@ class _LastStates(nn.Module):
 class Prefix:
     """Embeddings and bottom blocks of an encoder with the states that they give, for many runs to share.
 
-    States are kept in half precision in unnamed files in the folder ``scratch``, ``2 * d`` bytes a
-    wordpiece, which are gone with the process. Each set of inputs has one, which is moved up in place, block
+    States are kept in half precision, ``2 * d`` bytes for each wordpiece, in unnamed files in the folder
+    ``scratch`` that disappear with the process. Each set of inputs has one, which moves up in place, block
     by block: a sweep that asks for ever higher layers runs each block once, and holds one layer at a time.
     """
 
@@ -106,7 +167,7 @@ class Prefix:
         self._scratch = Path(scratch)
         self._kept: dict[str, tuple[int, np.memmap]] = {}  # inputs -> layer, states (n_pieces, d)
 
-    def states(self, inputs: data.Inputs, layer: int) -> data.Inputs:
+    def states(self, inputs: Inputs, layer: int) -> Inputs:
         """The inputs with ``states`` (n_pieces, d) of a block, ``layer``, added to each one's features.
 
         They are views of a file, valid until another layer is asked for. Raises ValueError for a block the
@@ -131,36 +192,36 @@ class Prefix:
             feature | {"states": kept[end - len(feature["ids"]) : end]}
             for feature, end in zip(inputs.features, ends, strict=True)
         ]
-        return data.Inputs(features, inputs.record, inputs.windows, inputs.counts)
+        return dataclasses.replace(inputs, features=features)
 
-    def _advance(self, inputs: data.Inputs, ends: np.ndarray, kept: np.memmap, block: int) -> None:
+    def _advance(self, inputs: Inputs, ends: np.ndarray, kept: np.memmap, block: int) -> None:
         """Put the states of ``block`` in the place of those of the block below, a batch at a time."""
         encoder = self.encoder
-        model = heads.TaskModel(section(encoder.model, block, block + 1), _LastStates()).eval()
-        pad = encoder.tokenizer.pad_token_id or 0
-        with torch.inference_mode(), precision.autocast(encoder.device, encoder.precision):
-            for chosen in prediction.batches(inputs.lengths):
-                places = [slice(ends[i] - inputs.lengths[i], ends[i]) for i in chosen]
-                features = []
-                for i, place in zip(chosen, places, strict=True):
-                    feature = {name: inputs[i][name] for name in ("ids", "second")}
-                    features.append(feature | ({"states": kept[place]} if block else {}))
-                batch = data.collate(features, pad)
-                output = model(**{name: x.to(encoder.device) for name, x in batch.items()})
-                states = output["states"].float().cpu().numpy()
+        model = TaskModel(section(encoder.model, block, block + 1), _LastStates()).eval()
+        places = [slice(end - length, end) for end, length in zip(ends, inputs.lengths, strict=True)]
+        below = Inputs(
+            [
+                {"ids": feature["ids"], "second": feature["second"]}
+                | ({"states": kept[place]} if block else {})
+                for feature, place in zip(inputs.features, places, strict=True)
+            ]
+        )
+        with batches.evaluating(encoder):
+            for chosen, batch in batches.padded(below, encoder):
+                states = model(**batch)["states"].float().cpu().numpy()
                 if not np.abs(states).max() <= np.finfo(PRECISION).max:
                     raise FloatingPointError(
                         f"{encoder.name}: states of block {block} beyond half precision's range"
                     )
-                for row, place in zip(states, places, strict=True):
-                    kept[place] = row[: place.stop - place.start]
+                for i, row in zip(chosen, states, strict=True):
+                    kept[places[i]] = row[: places[i].stop - places[i].start]
 
 
-def above(predictor: prediction.Predictor, prefix: Prefix, layer: int) -> prediction.Predictor:
+def above(predictor: Predictor, prefix: Prefix, layer: int) -> Predictor:
     """The predictor with the blocks above ``layer`` for its model, reading the prefix's states of that layer.
 
     Blocks and head are the given predictor's own: training the one trains the other.
     """
     encoder = predictor.encoder
-    model = heads.TaskModel(section(encoder.model, layer + 1, len(encoder.layers)), predictor.model.head)
+    model = TaskModel(section(encoder.model, layer + 1, len(encoder.layers)), predictor.model.head)
     return dataclasses.replace(predictor, model=model, below=functools.partial(prefix.states, layer=layer))

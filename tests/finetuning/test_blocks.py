@@ -1,4 +1,7 @@
-"""Frozen bottoms: sections of an encoder against its hidden states, shared states against the plain way."""
+"""Blocks cut off, drawn anew or frozen, against the encoder's hidden states.
+
+Training above shared states against the plain way of freezing.
+"""
 
 import functools
 
@@ -7,8 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from helpers import encoders
-from helpers.finetuning import data, frozen, prediction, training
+from helpers import encoders, progress
+from helpers.finetuning import batches, blocks, prediction, tasks, training
 from helpers.profiles import Task, TuningRecipe
 from helpers.store import Store
 
@@ -44,9 +47,9 @@ def test_sections_join_to_the_encoder(kind):
     with torch.no_grad():
         whole = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         for cut in (1, 2, 3):
-            below = frozen.section(model, 0, cut)(input_ids=ids, attention_mask=mask).last_hidden_state
+            below = blocks.section(model, 0, cut)(input_ids=ids, attention_mask=mask).last_hidden_state
             torch.testing.assert_close(below, whole.hidden_states[cut])
-            rest = frozen.section(model, cut, 3)(inputs_embeds=below, attention_mask=mask)
+            rest = blocks.section(model, cut, 3)(inputs_embeds=below, attention_mask=mask)
             torch.testing.assert_close(rest.last_hidden_state, whole.last_hidden_state)
             if kind == "bert":
                 torch.testing.assert_close(rest.pooler_output, whole.pooler_output)
@@ -62,7 +65,7 @@ def test_an_encoder_whose_blocks_cannot_be_told_apart():
         num_hidden_layers=3,
     )  # fmt: skip
     with pytest.raises(ValueError, match="cannot tell the blocks of a albert encoder apart"):
-        frozen.section(transformers.AutoModel.from_config(config), 1, 3)
+        blocks.section(transformers.AutoModel.from_config(config), 1, 3)
 
 
 def test_an_encoder_with_a_norm_above_its_blocks(folder, tmp_path):
@@ -79,15 +82,86 @@ def test_an_encoder_with_a_norm_above_its_blocks(folder, tmp_path):
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="cannot tell the blocks of a roberta-prelayernorm encoder apart"):
-        frozen.Prefix(tmp_path / "model", tmp_path)
+        blocks.Prefix(tmp_path / "model", tmp_path)
+
+
+# -- cut off, drawn anew ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return encoders.load("tiny", device="cpu")
+
+
+def _states(model, ids):
+    with torch.no_grad():
+        return model(input_ids=ids, output_hidden_states=True)
+
+
+IDS = torch.arange(1000, 1040).reshape(2, 20)
+
+
+def test_truncated_gives_the_layers_hidden_states(tiny, tmp_path):
+    whole = _states(tiny.model, IDS)
+    for layer in range(4):
+        with blocks.saved(tiny, blocks.truncated(tiny, layer)) as folder:
+            loaded = encoders.load(folder, device="cpu")
+        assert list(loaded.layers) == list(range(-1, layer + 1))
+        found = _states(loaded.model, IDS)
+        torch.testing.assert_close(found.last_hidden_state, whole.hidden_states[layer + 1])
+        torch.testing.assert_close(
+            found.pooler_output, tiny.model.pooler(whole.hidden_states[layer + 1]), msg="the pooler reads it"
+        )
+        assert not folder.exists()
+    torch.testing.assert_close(_states(tiny.model, IDS).hidden_states, whole.hidden_states)
+    assert tiny.model.config.num_hidden_layers == 4
+
+
+def test_reinitialised_draws_the_upper_blocks_anew(tiny):
+    before = {name: value.clone() for name, value in tiny.model.state_dict().items()}
+    model = blocks.reinitialised(tiny, 2, seed=7)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[2] for name in changed if name.startswith("encoder")} == {"2", "3"}
+    assert {name.split(".")[0] for name in changed} == {"encoder", "pooler"}
+    kernels = [name for name in changed if name.endswith("weight") and "LayerNorm" not in name]
+    assert len(kernels) == 2 * 6 + 1, "all matrices of two blocks, and the pooler's"
+    for name in kernels:
+        assert model.state_dict()[name].std() == pytest.approx(0.02, rel=0.15), name
+    for name, value in tiny.model.state_dict().items():
+        assert torch.equal(value, before[name]), "the encoder stays as it is"
+    whole, part = _states(tiny.model, IDS), _states(model, IDS)
+    for layer in range(3):
+        torch.testing.assert_close(part.hidden_states[layer], whole.hidden_states[layer])
+    assert not torch.allclose(part.hidden_states[3], whole.hidden_states[3])
+
+
+def test_reinitialised_by_seed(tiny):
+    state = torch.random.get_rng_state()
+    one, again, other = (blocks.reinitialised(tiny, 3, seed).state_dict() for seed in (1, 1, 2))
+    name = "encoder.layer.3.output.dense.weight"
+    assert torch.equal(one[name], again[name]) and not torch.equal(one[name], other[name])
+    assert torch.equal(torch.random.get_rng_state(), state)
+    nothing = blocks.reinitialised(tiny, 4, seed=1).state_dict()
+    assert all(torch.equal(nothing[name], value) for name, value in tiny.model.state_dict().items())
+
+
+@pytest.mark.parametrize("layer", [-1, 4])
+def test_unknown_layers(tiny, layer):
+    with pytest.raises(ValueError, match=f"tiny has no block {layer}; valid: 0 to 3"):
+        blocks.truncated(tiny, layer)
+    with pytest.raises(ValueError, match="tiny has no block 5; valid: 0 to 4"):
+        blocks.reinitialised(tiny, 5, seed=0)
+
+
+# -- frozen ------------------------------------------------------------------------------------------
 
 
 def _inputs(encoder, sentences):
-    return data.encode("Dep", sentences, encoder, RECIPE, targets=False)
+    return tasks.get("Dep").encode(sentences, encoder, RECIPE, (), targets=False)
 
 
 def test_prefix_gives_the_encoders_states(folder, encoder, sentences, tmp_path):
-    prefix = frozen.Prefix(folder, tmp_path)
+    prefix = blocks.Prefix(folder, tmp_path)
     inputs = _inputs(encoder, sentences)
     for layer in (0, 1, 0):  # upwards, then anew
         found = prefix.states(inputs, layer)
@@ -103,11 +177,11 @@ def test_prefix_gives_the_encoders_states(folder, encoder, sentences, tmp_path):
 
 def test_prefix_runs_each_block_once(folder, encoder, sentences, tmp_path, monkeypatch):
     ran = []
-    advance = frozen.Prefix._advance
+    advance = blocks.Prefix._advance
     monkeypatch.setattr(
-        frozen.Prefix, "_advance", lambda *args: (ran.append((len(args[1]), args[-1])), advance(*args))
+        blocks.Prefix, "_advance", lambda *args: (ran.append((len(args[1]), args[-1])), advance(*args))
     )
-    prefix = frozen.Prefix(folder, tmp_path)
+    prefix = blocks.Prefix(folder, tmp_path)
     one, two = _inputs(encoder, sentences), _inputs(encoder, sentences[:5])
     for layer in (0, 0, 1):
         prefix.states(one, layer)
@@ -117,8 +191,8 @@ def test_prefix_runs_each_block_once(folder, encoder, sentences, tmp_path, monke
 
 def test_states_do_not_depend_on_where_a_sweep_began(folder, encoder, sentences, tmp_path):
     inputs = _inputs(encoder, sentences)
-    direct = frozen.Prefix(folder, tmp_path).states(inputs, 1)
-    stepwise = frozen.Prefix(folder, tmp_path)
+    direct = blocks.Prefix(folder, tmp_path).states(inputs, 1)
+    stepwise = blocks.Prefix(folder, tmp_path)
     stepwise.states(inputs, 0)
     for a, b in zip(direct.features, stepwise.states(inputs, 1).features, strict=True):
         np.testing.assert_array_equal(a["states"], b["states"])
@@ -126,17 +200,17 @@ def test_states_do_not_depend_on_where_a_sweep_began(folder, encoder, sentences,
 
 def test_a_step_that_failed_half_way_is_not_gone_on_from(folder, encoder, sentences, tmp_path, monkeypatch):
     inputs = _inputs(encoder, sentences)
-    expected = frozen.Prefix(folder, tmp_path).states(inputs, 1)
-    prefix = frozen.Prefix(folder, tmp_path)
+    expected = blocks.Prefix(folder, tmp_path).states(inputs, 1)
+    prefix = blocks.Prefix(folder, tmp_path)
     prefix.states(inputs, 0)
-    batches = prediction.batches
+    by_length = batches.by_length
 
     def failing(lengths):
-        yield batches(lengths)[0][:8]
+        yield by_length(lengths)[0][:8]
         raise MemoryError
 
     with monkeypatch.context() as patched, pytest.raises(MemoryError):
-        patched.setattr(prediction, "batches", failing)
+        patched.setattr(batches, "by_length", failing)
         prefix.states(inputs, 1)
     for a, b in zip(expected.features, prefix.states(inputs, 1).features, strict=True):
         np.testing.assert_array_equal(a["states"], b["states"])
@@ -189,7 +263,7 @@ def _plainly(monkeypatch, layer: int) -> None:
 def test_the_same_as_the_plain_way(kind, layer, folder, cache, tmp_path, monkeypatch, request):
     """In single precision throughout, where only the order of sums parts the two."""
     monkeypatch.setattr(encoders, "load", functools.partial(encoders.load, precision="fp32"))
-    monkeypatch.setattr(frozen, "PRECISION", np.float32)
+    monkeypatch.setattr(blocks, "PRECISION", np.float32)
     records = request.getfixturevalue({"Dep": "sentences", "NLI": "pairs", "QA": "questions"}[kind])
     shared = _finetune(kind, folder, records, cache, frozen=layer)
     _plainly(monkeypatch, layer)
@@ -211,7 +285,7 @@ def test_the_same_as_the_plain_way(kind, layer, folder, cache, tmp_path, monkeyp
 
 def test_half_precision_makes_no_difference_that_matters(folder, pairs, cache, monkeypatch):
     half = _finetune("NLI", folder, pairs, cache, frozen=0)
-    monkeypatch.setattr(frozen, "PRECISION", np.float32)
+    monkeypatch.setattr(blocks, "PRECISION", np.float32)
     single = _finetune("NLI", folder, pairs, Store(cache.root / "single"), frozen=0)
     start = _start("NLI", folder, pairs)
     assert 0 < _distance(_weights(half), _weights(single)) < 0.03 * _distance(start, _weights(single))
@@ -220,7 +294,7 @@ def test_half_precision_makes_no_difference_that_matters(folder, pairs, cache, m
 def _start(kind, folder, records):
     encoder = encoders.load(folder, device="cpu")
     task = Task(kind, "test", RECIPE)
-    model = prediction.untrained(task, encoder, data.labels(kind, records), 0).model
+    model = prediction.untrained(task, encoder, tasks.get(kind).labels(records), 0).model
     return {k: v.clone() for k, v in model.state_dict().items() if "position_ids" not in k}
 
 
@@ -232,7 +306,7 @@ def test_a_frozen_run_is_stored_whole(folder, pairs, cache):
 
 
 def test_nothing_frozen_is_plain_fine_tuning(folder, pairs, cache):
-    none = _finetune("NLI", folder, pairs, cache, frozen=-1, prefix=frozen.Prefix(folder, cache.root))
+    none = _finetune("NLI", folder, pairs, cache, frozen=-1, prefix=blocks.Prefix(folder, cache.root))
     assert none.folder == _finetune("NLI", folder, pairs, cache).folder
     assert none.folder != _finetune("NLI", folder, pairs, cache, frozen=0).folder
 
@@ -241,17 +315,20 @@ class Killed(Exception):
     pass
 
 
-def test_a_killed_run_resumes_to_the_same_weights(folder, pairs, cache, tmp_path):
-    def kill(done, total):
+def test_a_killed_run_resumes_to_the_same_weights(folder, pairs, cache, tmp_path, monkeypatch):
+    def kill(what, done, total):
         if done == 7:
             raise Killed
 
-    with pytest.raises(Killed):
-        _finetune("NLI", folder, pairs, cache, frozen=0, progress=kill, checkpoint_every=0.0)
+    with pytest.raises(Killed), monkeypatch.context() as patched:
+        patched.setattr(progress, "steps", kill)
+        _finetune("NLI", folder, pairs, cache, frozen=0, checkpoint_every=0.0)
     seen = []
-    resumed = _finetune("NLI", folder, pairs, cache, frozen=0, progress=lambda done, _: seen.append(done))
+    with monkeypatch.context() as patched:
+        patched.setattr(progress, "steps", lambda what, done, total: seen.append(done))
+        resumed = _finetune("NLI", folder, pairs, cache, frozen=0)
     assert seen[0] == 7
-    other = frozen.Prefix(folder, tmp_path)
+    other = blocks.Prefix(folder, tmp_path)
     whole = _finetune("NLI", folder, pairs, Store(tmp_path / "whole"), frozen=0, prefix=other)
     assert _distance(_weights(resumed), _weights(whole)) == 0
     assert resumed.predictions() == whole.predictions()
@@ -262,4 +339,4 @@ def test_errors(folder, pairs, cache, tmp_path):
         with pytest.raises(ValueError, match=f"unknown block {layer}; valid: 0 to 1"):
             _finetune("NLI", folder, pairs, cache, frozen=layer)
     with pytest.raises(ValueError, match="the prefix is one of tiny, not of"):
-        _finetune("NLI", folder, pairs, cache, frozen=0, prefix=frozen.Prefix("tiny", tmp_path))
+        _finetune("NLI", folder, pairs, cache, frozen=0, prefix=blocks.Prefix("tiny", tmp_path))

@@ -1,0 +1,368 @@
+"""Extractive question answering (QA): the stretch of a context that answers a question."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from helpers import encoders
+from helpers.corpora.records import Question
+from helpers.encoders import Encoder
+from helpers.finetuning import metrics
+from helpers.finetuning.batches import Inputs, join, room
+from helpers.finetuning.tasks.base import Scores, TaskDefinition, linear
+from helpers.profiles import TuningRecipe
+
+MAX_QUESTION = 64  # wordpieces, as in google-research/bert's run_squad
+N_BEST = 20  # starts and ends considered in a window, likewise
+MAX_ANSWER = 30  # wordpieces
+CONTEXTS = 4000  # the question-blind baseline learns from at most so many
+LONGEST = 6  # words of one of its candidates
+
+
+@dataclass(frozen=True)
+class Window:
+    """A question's window on its context.
+
+    ``first`` is the position of the window's first context wordpiece in the input, ``spans``
+    (n_pieces, 2) first and last + 1 character of each, ``best`` (n_pieces,) whether no other window shows
+    the piece with more context.
+    """
+
+    first: int
+    spans: np.ndarray
+    best: np.ndarray
+
+
+class Answers(TaskDefinition):
+    """Predictions: ``answer``, its first character's position ``start`` (None if no span could be chosen),
+    ``score``.
+    """
+
+    name = "QA"
+    metric = "f1"
+    record = Question
+
+    def check(self, records: Sequence[Question]) -> None:
+        super().check(records)
+        for question in records:
+            if not question.answers:
+                raise ValueError(f"question {question.id!r} has no answers")
+
+    def encode(
+        self,
+        records: Sequence[Question],
+        encoder: Encoder,
+        recipe: TuningRecipe,
+        labels: tuple[str, ...],
+        *,
+        targets: bool,
+    ) -> Inputs:
+        """One input per window on the context, as in google-research/bert's run_squad for v1.1.
+
+        With targets, a window that does not hold the whole first answer points to [CLS]. ``notes`` are the
+        windows (:class:`Window`).
+        """
+        limit = room(encoder, recipe, pair=True)
+        asked = encoders.align_records(encoder.tokenizer, (question.question for question in records))
+        contexts = _contexts(encoder.tokenizer, {question.context for question in records})
+        inputs = Inputs()
+        several = cut = absent = 0
+        for r, (question, (_, [(ids, _)])) in enumerate(zip(records, asked, strict=True)):
+            pieces, spans = contexts[question.context]
+            cut += len(ids) > MAX_QUESTION
+            ids = ids[:MAX_QUESTION]
+            capacity = limit - len(ids)
+            if capacity < 1:
+                raise ValueError(
+                    f"question {question.id!r} has {len(ids)} wordpieces: max_length {recipe.max_length} "
+                    "leaves no room for its context"
+                )
+            stretches = windows(len(pieces), capacity, recipe.doc_stride)
+            owner = owners(stretches, len(pieces))
+            several += len(stretches) > 1
+            answer = _answer_pieces(question, spans) if targets else None
+            shown = False
+            for number, (begin, end) in enumerate(stretches):
+                feature = join(encoder, ids, pieces[begin:end])
+                first = len(feature["ids"]) - len(encoder.templates[True][2]) - (end - begin)
+                if targets:
+                    feature |= {"starts": 0, "ends": 0}
+                    if answer and begin <= answer[0] and answer[1] < end:
+                        shown = True
+                        feature |= {"starts": answer[0] - begin + first, "ends": answer[1] - begin + first}
+                inputs.features.append(feature)
+                inputs.record.append(r)
+                inputs.notes.append(Window(first, spans[begin:end], owner[begin:end] == number))
+            absent += targets and not shown
+        inputs.counts = {
+            "questions": len(records),
+            "windows": len(inputs),
+            "questions_windowed": several,
+            "questions_cut": cut,
+        }
+        if targets:
+            inputs.counts["answers_in_no_window"] = absent
+        return inputs
+
+    def head(self, encoder: nn.Module, labels: tuple[str, ...]) -> nn.Module:
+        return SpanHead(encoder.config.hidden_size)
+
+    def decode(self, output: dict, batch: dict, head: nn.Module, labels: tuple[str, ...]) -> list[Any]:
+        starts, ends = output["start_logits"].cpu().numpy(), output["end_logits"].cpu().numpy()
+        return list(zip(starts, ends, strict=True))
+
+    def rows(self, records: Sequence[Question], inputs: Inputs, decoded: list[Any]) -> list[dict[str, Any]]:
+        best: list = [None] * len(records)
+        for r, window, (starts, ends) in zip(inputs.record, inputs.notes, decoded, strict=True):
+            span = best_span(starts, ends, window)
+            if span is not None and (best[r] is None or span["score"] > best[r]["score"]):
+                best[r] = span
+        rows = []
+        for question, span in zip(records, best, strict=True):
+            answer = {"answer": "", "start": None, "score": None}
+            if span is not None:
+                text = question.context[span["start"] : span["end"]]
+                answer = {"answer": text, "start": span["start"], "score": round(span["score"], 4)}
+            rows.append({"id": question.id} | answer)
+        return rows
+
+    def score(self, records: Sequence[Question], rows: list[dict[str, Any]]) -> Scores:
+        """``f1``, ``exact_match``. Each row gets its own: F1 as ``correct``, and ``exact_match``."""
+        for question, row in zip(records, rows, strict=True):
+            accepted = [answer.text for answer in question.answers]
+            exact, f1 = metrics.answer_scores(accepted, row["answer"], question.id)
+            row |= {"gold": accepted, "correct": f1, "total": 1, "exact_match": exact}
+        return {
+            "f1": sum(row["correct"] for row in rows) / len(rows),
+            "exact_match": sum(row["exact_match"] for row in rows) / len(rows),
+        }
+
+    def partial_baselines(
+        self, train: Sequence[Question], evaluation: Sequence[Question]
+    ) -> dict[str, Scores]:
+        """:func:`question_blind`, and ``longest_name``, the context's longest run of capitalised words or
+        numbers.
+        """
+        self.check(train)
+        self.check(evaluation)
+        references = {q.id: [answer.text for answer in q.answers] for q in evaluation}
+        names = {q.id: _longest_name(q.context) for q in evaluation}
+        return {
+            "question_blind": metrics.squad_scores(references, question_blind(train, evaluation)),
+            "longest_name": metrics.squad_scores(references, names),
+        }
+
+
+# -- windows ---------------------------------------------------------------------------------------
+
+
+def _contexts(tokenizer: Any, texts: set[str]) -> dict[str, tuple[list[int], np.ndarray]]:
+    """Wordpieces of each text and their first and last + 1 character, (n_pieces, 2)."""
+    ordered = sorted(texts)
+    encoded = tokenizer(
+        ordered,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    return {
+        text: (ids, np.array(spans, dtype=np.int32).reshape(-1, 2))
+        for text, ids, spans in zip(ordered, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    }
+
+
+def _answer_pieces(question: Question, spans: np.ndarray) -> tuple[int, int] | None:
+    """First and last wordpiece of the first answer; None if it has none."""
+    answer = question.answers[0]
+    inside = (spans[:, 1] > answer.start) & (spans[:, 0] < answer.start + len(answer.text))
+    pieces = np.flatnonzero(inside)
+    return (int(pieces[0]), int(pieces[-1])) if len(pieces) else None
+
+
+def windows(n: int, capacity: int, stride: int) -> list[tuple[int, int]]:
+    """First and last + 1 piece of windows, ``stride`` apart, on ``n`` pieces of which ``capacity`` fit."""
+    stretches, begin = [], 0
+    while True:
+        end = min(n, begin + capacity)
+        stretches.append((begin, end))
+        if end == n:
+            return stretches
+        begin += min(capacity, stride)
+
+
+def owners(stretches: list[tuple[int, int]], n: int) -> np.ndarray:
+    """For each of ``n`` pieces, the window that shows it with the most context (run_squad's rule): (n,).
+
+    Most context: the larger minimum of pieces to its left and right, plus a hundredth of the window's
+    length; the earlier window of equals.
+    """
+    pieces = np.arange(n)
+    context = np.full((len(stretches), n), -1.0)
+    for number, (begin, end) in enumerate(stretches):
+        inside = pieces[begin:end]
+        context[number, begin:end] = np.minimum(inside - begin, end - 1 - inside) + 0.01 * (end - begin)
+    return context.argmax(0)
+
+
+def best_span(starts: np.ndarray, ends: np.ndarray, window: Window) -> dict[str, Any] | None:
+    """Best answer in a window by run_squad's rule for v1.1, or None if no two logits make a span.
+
+    Among the ``N_BEST`` highest start and end logits (n_pieces,) of the whole input, the pair of highest
+    sum whose pieces lie in the context, in order, at most ``MAX_ANSWER`` apart, and whose first piece no
+    other window shows with more context. Returns ``start``, ``end`` (characters) and ``score``.
+    """
+    best = None
+    n = len(window.spans)
+    for first in np.argsort(-starts, kind="stable")[:N_BEST] - window.first:
+        if not (0 <= first < n and window.best[first]):
+            continue
+        for last in np.argsort(-ends, kind="stable")[:N_BEST] - window.first:
+            if not first <= last < min(n, first + MAX_ANSWER):
+                continue
+            score = float(starts[first + window.first] + ends[last + window.first])
+            if best is None or score > best["score"]:
+                start, end = int(window.spans[first, 0]), int(window.spans[last, 1])
+                best = {"start": start, "end": end, "score": score}
+    return best
+
+
+class SpanHead(nn.Module):
+    """First and last wordpiece of an answer (Devlin et al. 2019).
+
+    Features: ``starts``, ``ends`` (n_inputs,), optional; position 0 stands for no answer in this window.
+    Returns ``start_logits`` and ``end_logits`` (n_inputs, n_pieces), -inf on padding.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.output = linear(width, 2)
+
+    def forward(
+        self,
+        states: torch.Tensor,
+        pooled: torch.Tensor | None,
+        *,
+        mask: torch.Tensor,
+        starts: torch.Tensor | None = None,
+        ends: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        with torch.autocast(states.device.type, enabled=False):
+            logits = self.output(states.float()).masked_fill(~mask[..., None], float("-inf"))
+        start, end = logits.unbind(-1)
+        scores = {"start_logits": start, "end_logits": end}
+        if starts is not None:
+            scores["loss"] = (F.cross_entropy(start, starts) + F.cross_entropy(end, ends)) / 2
+        return scores
+
+
+# -- a baseline that does not read the question ----------------------------------------------------
+
+
+def question_blind(train: Sequence[Question], evaluation: Sequence[Question]) -> dict[str, str]:
+    """Answers by question id, given the context alone: what it gives away (Kaushik and Lipton 2018).
+
+    Candidates are the stretches between function words and punctuation, with and without a determiner. A
+    logistic regression learns from ``train`` which of them are answers, by their words, form,
+    neighbours and place; the most probable one answers every question on a context.
+    """
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    answers = defaultdict(set)
+    for question in train:
+        answers[question.context].update(_normal(answer.text) for answer in question.answers)
+    chosen = sorted(answers, key=lambda context: hashlib.sha256(context.encode()).digest())[:CONTEXTS]
+    features, labels = [], []
+    for context in chosen:
+        for text, description in _candidates(context):
+            features.append(description)
+            labels.append(_normal(text) in answers[context])
+    if len(set(labels)) < 2:  # too little to learn from: the first candidate there is
+        return {q.id: next(_candidates(q.context), ("", {}))[0] for q in evaluation}
+    model = make_pipeline(DictVectorizer(), LogisticRegression(max_iter=300))
+    model.fit(features, labels)
+    best = {}
+    for context in dict.fromkeys(question.context for question in evaluation):
+        texts, descriptions = zip(*_candidates(context), strict=True) if context.strip() else ((), ())
+        scores = model.decision_function(list(descriptions)) if texts else []
+        best[context] = max(zip(scores, texts, strict=True), key=lambda item: item[0])[1] if texts else ""
+    return {question.id: best[question.context] for question in evaluation}
+
+
+_TOKEN = re.compile(r"[\w$€£%]+(?:['’.,&/:-][\w]+)*%?|[^\w\s]")
+_DETERMINERS = set("a an the my your his her its our their this that these those some two three".split())
+_FUNCTION = _DETERMINERS | set(
+    "about after against all also am among and are around as at be because been before being between both but"
+    " by can could did do does don't during for from get got had has have he him how i i'm if in into is it"
+    " it's just may me might more most much must no nor not of off on only or other out over shall she should"
+    " so such than them then there they through to under until up us very was we were what when where which"
+    " while who whom whose why will with within without would you".split()
+)
+
+
+def _candidates(context: str) -> Iterator[tuple[str, dict]]:
+    """(text, features) of the stretches of a context that may be answers; at least one if there is a word."""
+    tokens = [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(context)]
+    content = [word[0].isalnum() and word.lower() not in _FUNCTION for word, _, _ in tokens]
+    if not any(content):
+        content = [True] * len(tokens)
+    sentence, i = 0, 0
+    while i < len(tokens):
+        if tokens[i][0] in ".?!":
+            sentence += 1
+        if not content[i]:
+            i += 1
+            continue
+        last = i
+        while last + 1 < len(tokens) and content[last + 1]:
+            last += 1
+        determined = i > 0 and tokens[i - 1][0].lower() in _DETERMINERS
+        for first in (i - 1, i) if determined else (i,):
+            for end in {min(last, first + LONGEST - 1), i}:
+                yield context[tokens[first][1] : tokens[end][2]], _features(tokens, first, end, sentence)
+        i = last + 1
+
+
+def _features(tokens: list[tuple[str, int, int]], first: int, last: int, sentence: int) -> dict:
+    words = [word for word, _, _ in tokens[first : last + 1]]
+    before = tokens[first - 1][0].lower() if first else "^"
+    after = tokens[last + 1][0].lower() if last + 1 < len(tokens) else "$"
+    return {
+        f"before={before}": 1.0,
+        f"after={after}": 1.0,
+        f"first={words[0].lower()}": 1.0,
+        f"last={words[-1].lower()}": 1.0,
+        f"suffix={words[-1].lower()[-3:]}": 1.0,
+        f"length={len(words)}": 1.0,
+        f"sentence={min(sentence, 8)}": 1.0,
+        "capitalised": sum(word[0].isupper() for word in words) / len(words),
+        "number": float(any(word[0].isdigit() for word in words)),
+        "place": first / len(tokens),
+    }
+
+
+def _longest_name(context: str) -> str:
+    runs, run = [""], []
+    for match in _TOKEN.finditer(context):
+        word = match.group()
+        if word[0].isupper() or word[0].isdigit():
+            run.append(match)
+            runs.append(context[run[0].start() : match.end()])
+        else:
+            run = []
+    return max(runs, key=len) or context.split(maxsplit=1)[0] if context.strip() else ""
+
+
+def _normal(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))

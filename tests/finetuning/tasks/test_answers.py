@@ -1,0 +1,239 @@
+"""Question answering: windows and spans against run_squad's rules written out, baselines by construction."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import corpora
+from helpers.corpora.records import Answer, Question
+from helpers.finetuning import prediction
+from helpers.finetuning.tasks import TASKS, answers
+from helpers.profiles import Task, TuningRecipe
+
+ANSWERS = TASKS["QA"]
+
+
+# -- encoding --------------------------------------------------------------------------------------
+
+
+def test_questions_point_at_their_answers(encode, encoder, questions):
+    inputs = encode("QA", questions)
+    plain = encode("QA", questions, targets=False)
+    assert inputs.counts["windows"] == inputs.counts["questions"] == 24
+    for i, question in enumerate(questions):
+        expected = encoder.tokenizer(question.question, question.context)
+        assert inputs[i]["ids"].tolist() == expected["input_ids"]
+        window = plain.notes[i]
+        start = window.spans[inputs[i]["starts"] - window.first, 0]
+        end = window.spans[inputs[i]["ends"] - window.first, 1]
+        assert question.context[start:end] == question.answers[0].text
+
+
+def test_long_contexts_are_windowed(encode):
+    words = [f"{'cats' if i % 2 else 'dogs'}" for i in range(40)]
+    words[30] = "wolves"
+    context = " ".join(words)
+    question = Question("q", "who ?", context, (Answer("wolves", context.index("wolves")),))
+    options = {"max_length": 25, "doc_stride": 8}  # 20 pieces of context fit: 25 - 3 special - 2
+    inputs = encode("QA", [question], **options)
+    plain = encode("QA", [question], targets=False, **options)
+    begins = [round(w.spans[0, 0] / 5) for w in plain.notes]
+    assert begins == [0, 8, 16, 24] and inputs.counts["questions_windowed"] == 1
+    assert all(len(f["ids"]) <= 25 for f in inputs.features)
+    targets = [(f["starts"], f["ends"]) for f in inputs.features]
+    first = plain.notes[0].first
+    assert first == 4  # [CLS] who ? [SEP]
+    assert targets == [(0, 0), (0, 0), (first + 14,) * 2, (first + 6,) * 2]
+    best = [(w.spans[w.best, 0] / 5).round().astype(int) for w in plain.notes]
+    assert sorted(np.concatenate(best).tolist()) == list(range(40)), "each piece has one best window"
+
+
+def test_windows_by_hand():
+    assert answers.windows(10, 20, 8) == [(0, 10)]
+    assert answers.windows(20, 20, 8) == [(0, 20)]
+    assert answers.windows(21, 20, 8) == [(0, 20), (8, 21)]
+    assert answers.windows(9, 3, 128) == [(0, 3), (3, 6), (6, 9)]  # never further than what fits
+    assert answers.windows(0, 3, 2) == [(0, 0)]
+
+
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(1, 80))
+def test_windows_cover_and_owners_follow_run_squad(n, capacity, stride):
+    spans = answers.windows(n, capacity, stride)
+    assert set().union(*(range(a, b) for a, b in spans)) == set(range(n))
+    assert all(b - a <= capacity for a, b in spans)
+    owner = answers.owners(spans, n)
+    for piece in range(n):
+        scores = {}
+        for number, (begin, end) in enumerate(spans):
+            if begin <= piece < end:
+                scores[number] = min(piece - begin, end - 1 - piece) + 0.01 * (end - begin)
+        assert owner[piece] == max(scores, key=lambda k: (scores[k], -k))
+
+
+def test_answer_in_no_window_is_counted(encode):
+    context = " ".join(["cats"] * 40)
+    question = Question("q", "who ?", context, (Answer(" ".join(["cats"] * 30), 0),))
+    inputs = encode("QA", [question], max_length=25, doc_stride=8)
+    assert inputs.counts["answers_in_no_window"] == 1
+    assert all(f["starts"] == f["ends"] == 0 for f in inputs.features)
+
+
+def test_questions_that_do_not_fit(encode, questions):
+    with pytest.raises(ValueError, match="'q0'.*no room for its context"):
+        encode("QA", questions, max_length=6)
+    with pytest.raises(ValueError, match="'q' has no answers"):
+        ANSWERS.check([Question("q", "?", "x", ())])
+
+
+# -- head, spans, scores ---------------------------------------------------------------------------
+
+
+def test_span_loss_is_the_mean_over_both_ends_and_padding_is_impossible(seeded):
+    states = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[True] * 7, [True] * 5 + [False] * 2])
+    head = seeded(lambda: answers.SpanHead(16))
+    starts, ends = torch.tensor([3, 0]), torch.tensor([6, 4])
+    found = head(states, None, mask=mask, starts=starts, ends=ends)
+    assert torch.isinf(found["start_logits"][1, 5:]).all() and torch.isinf(found["end_logits"][1, 5:]).all()
+    by_hand = 0.0
+    for logits, target in ((found["start_logits"], starts), (found["end_logits"], ends)):
+        for row, n in ((0, 7), (1, 5)):
+            kept = logits[row, :n].detach().double().numpy()
+            by_hand += np.log(np.exp(kept).sum()) - kept[target[row]]
+    assert found["loss"].item() == pytest.approx(by_hand / 4, rel=1e-5)
+
+
+def _window(n, first=3, best=None):
+    spans = np.stack([np.arange(n) * 4, np.arange(n) * 4 + 3], axis=1)
+    return answers.Window(first, spans, np.ones(n, dtype=bool) if best is None else best)
+
+
+def _logits(length, **values):
+    out = np.full(length, -5.0)
+    for place, value in values.items():
+        out[int(place[1:])] = value
+    return out
+
+
+def test_best_span_is_the_best_allowed_pair():
+    """Against all pairs, on inputs so short that the n best are all."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        starts, ends = rng.normal(size=(2, 12))
+        window = _window(8, best=rng.random(8) < 0.7)
+        allowed = [
+            (starts[3 + i] + ends[3 + j], i, j)
+            for i, j in itertools.combinations_with_replacement(range(8), 2)
+            if window.best[i]
+        ]
+        score, i, j = max(allowed)
+        found = answers.best_span(starts, ends, window)
+        assert found == {"start": 4 * i, "end": 4 * j + 3, "score": pytest.approx(score)}
+
+
+def test_spans_have_at_most_thirty_pieces():
+    starts, ends = _logits(60, p3=9.0), _logits(60, p33=9.0, p32=8.0)
+    assert answers.best_span(starts, ends, _window(50))["end"] == 4 * 29 + 3
+
+
+def test_only_the_twenty_best_logits_are_considered():
+    starts = np.arange(60, 0, -1.0)  # the best lie outside the context
+    assert answers.best_span(starts, starts, _window(20, first=20)) is None
+    assert answers.best_span(starts, starts, _window(20, first=19))["start"] == 0
+
+
+def test_answers_come_from_the_best_window(encoder):
+    words = ["cats", "dogs", "birds", "foxes"] * 10
+    context = " ".join(words)
+    question = Question("q", "who ?", context, (Answer("cats", 0),))
+    task = Task("QA", "test", TuningRecipe(max_length=25, doc_stride=8))
+    predictor = prediction.untrained(task, encoder, (), seed=0)
+    counts = {}
+    row = prediction.predict(predictor, [question], counts)[0]
+    assert counts["windows"] == 4 and counts["questions_windowed"] == 1
+    assert context[row["start"] :].startswith(row["answer"]) and row["answer"]
+
+
+def test_scores_and_what_the_bootstrap_needs():
+    questions = [
+        Question("1", "?", "the red fox", (Answer("red fox", 4),)),
+        Question("2", "?", "x", (Answer("x", 0),)),
+    ]
+    rows = [{"answer": "fox"}, {"answer": "the x"}]
+    assert ANSWERS.score(questions, rows) == {"f1": pytest.approx(5 / 6), "exact_match": 0.5}
+    assert [r["correct"] for r in rows] == [pytest.approx(2 / 3), 1]
+    assert ANSWERS.baselines(questions, questions) == {}
+
+
+# -- baselines that do not read the question -------------------------------------------------------
+
+ANIMALS = "cat dog hen fox owl bee ant cow pig bat".split()
+PLACES = "barn yard pond hill wood lane".split()
+
+
+def _questions(n, seed):
+    """On each context two questions; only numbers are ever asked for."""
+    generator = random.Random(seed)
+    for i in range(n):
+        animal, other = generator.sample(ANIMALS, 2)
+        year, other_year = generator.sample(range(1900, 2000), 2)
+        place = generator.choice(PLACES)
+        context = f"In {year} the {animal} came. The {other} of the {place} left in {other_year}."
+        for j, (asked, answer) in enumerate(((animal, year), (other, other_year))):
+            start = context.index(str(answer))
+            yield Question(f"{seed}-{i}-{j}", f"When {asked}?", context, (Answer(str(answer), start),))
+
+
+def test_question_blind_learns_what_is_asked_for_and_no_more():
+    train, test = list(_questions(60, 1)), list(_questions(40, 2))
+    given = answers.question_blind(train, test)
+    assert set(given) == {question.id for question in test}
+    by_context = {}
+    for question in test:
+        # The same answer to both questions on a context, so half of them at most can be right.
+        assert by_context.setdefault(question.context, given[question.id]) == given[question.id]
+        assert given[question.id] in {q.answers[0].text for q in test if q.context == question.context}
+    scores = ANSWERS.partial_baselines(train, test)
+    assert scores["question_blind"]["exact_match"] == 0.5
+
+
+def test_longest_name():
+    context = "the visitors met President Josiah Bartlet and Leo in 1999."
+    question = Question("q", "Who?", context, (Answer("President Josiah Bartlet", context.index("Pres")),))
+    assert ANSWERS.partial_baselines([question], [question])["longest_name"] == {
+        "exact_match": 1.0,
+        "f1": 1.0,
+    }
+
+
+@pytest.mark.parametrize("context", ["it is what it is", "?!", "¿", "a"])
+def test_contexts_without_candidates_still_get_an_answer(context):
+    train = list(_questions(30, 1))
+    odd = Question("odd", "What?", context, (Answer(context[:1], 0),))
+    for found in (answers.question_blind(train, [odd]), answers.question_blind([odd], [odd])):
+        assert set(found) == {"odd"}
+    assert 0 <= ANSWERS.partial_baselines(train, [odd])["longest_name"]["f1"] <= 1
+
+
+def test_the_same_every_time():
+    train, test = list(_questions(30, 3)), list(_questions(10, 4))
+    assert answers.question_blind(train, test) == answers.question_blind(list(reversed(train)), test)
+
+
+def test_empty_sets_are_refused():
+    with pytest.raises(ValueError, match="no records for QA"):
+        ANSWERS.partial_baselines([], list(_questions(2, 1)))
+
+
+def test_on_real_questions(real_data):
+    folder = real_data("squad-reduced")
+    scores = ANSWERS.partial_baselines(
+        *(corpora.load("squad", split, path=folder, limit=800) for split in ("train", "dev"))
+    )
+    assert 0.01 < scores["question_blind"]["exact_match"] < 0.2
+    assert scores["question_blind"]["f1"] >= scores["question_blind"]["exact_match"]
