@@ -110,7 +110,7 @@ def ratio(
         _, group = np.unique(groups, return_inverse=True)
         correct, total = np.bincount(group, weights=correct), np.bincount(group, weights=total)
     weights = resamples(len(total), n_resamples, seed)
-    return _estimate(value, _divided(weights @ correct, weights @ total, empty), weights, seed)
+    return estimate(value, _divided(weights @ correct, weights @ total, empty), weights, seed)
 
 
 def _divided(correct: np.ndarray, total: np.ndarray, empty: float | None) -> np.ndarray:
@@ -144,7 +144,7 @@ def rsa_bootstrap(
     distance = kernel in similarity.KERNELS and similarity.KERNELS[kernel].distance
     resample = similarity.rsa_weighted if distance else similarity.rsa_resampled
     samples = resample(x, y, groups, weights, kernel=kernel)
-    return _estimate(similarity.rsa(x, y, kernel=kernel), samples, weights, seed)
+    return estimate(similarity.rsa(x, y, kernel=kernel), samples, weights, seed)
 
 
 def rsa_gap(
@@ -193,8 +193,8 @@ def rsa_gap(
     )
     gaps = here - there
     return RsaGap(
-        _estimate(here[0], samples_a, drawn_a, seed),
-        _estimate(there[0], samples_b, drawn_b, seed + 1),
+        estimate(here[0], samples_a, drawn_a, seed),
+        estimate(there[0], samples_b, drawn_b, seed + 1),
         float(gaps[0]),
         *interval(samples_a - samples_b),
         # Rounding must not break ties with the observed gap.
@@ -217,7 +217,8 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(a.value - b.value, *interval(samples), samples, a.draws)
 
 
-def _estimate(value: float, samples: np.ndarray, weights: np.ndarray, seed: int) -> Estimate:
+def estimate(value: float, samples: np.ndarray, weights: np.ndarray, seed: int) -> Estimate:
+    """An estimate from values (n_resamples,) under the ``weights`` that :func:`resamples` drew by a seed."""
     n_resamples, n_units = weights.shape
     return Estimate(float(value), *interval(samples), samples, (seed, n_units, n_resamples))
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from helpers import similarity
-from helpers.statistics import Estimate, difference, interval, ratio, resamples, rsa_bootstrap
+from helpers.statistics import Estimate, difference, interval, ratio, resamples, rsa_bootstrap, rsa_gap
 
 
 def test_interval_is_the_middle_of_the_samples():
@@ -183,6 +183,75 @@ def test_differences_of_two_rsas_are_paired():
     assert isinstance(gap, Estimate)
     assert gap.value == pytest.approx(a.value - b.value)
     assert gap.samples.std() < 0.2 * a.samples.std()  # what the two share cancels
+
+
+# The gap between two texts --------------------------------------------------------------------------
+
+
+def two_models(rng, noise, n_sentences=25, per_sentence=3, d=6):
+    """A text's states in two models, (x, y, groups): sentences have centres, y is x with noise."""
+    groups = np.repeat(np.arange(n_sentences), per_sentence)
+    x = rng.normal(size=(n_sentences, d))[groups] + rng.normal(size=(len(groups), d))
+    return x, x + noise * rng.normal(size=x.shape), groups
+
+
+def test_the_gap_is_of_the_two_texts_own_rsa_and_its_interval_of_their_bootstraps():
+    rng = np.random.default_rng(0)
+    a, b = two_models(rng, 0.3, 60), two_models(rng, 0.8, 50, d=6)
+    found = rsa_gap(a, b, n_resamples=800, n_permutations=5, seed=1)
+    for estimate, (x, y, groups) in ((found.a, a), (found.b, b)):
+        assert estimate.value == pytest.approx(similarity.rsa(x, y), abs=1e-12)
+        alone = rsa_bootstrap(x, y, groups, n_resamples=800, seed=estimate.draws[0])
+        # The same draws; there the resampled values are kept to first order only.
+        assert np.corrcoef(alone.samples, estimate.samples)[0, 1] > 0.97
+    assert found.gap == found.a.value - found.b.value
+    spread = np.hypot(found.a.samples.std(), found.b.samples.std())
+    assert (found.ci_high - found.ci_low) == pytest.approx(2 * 1.96 * spread, rel=0.15)
+
+
+def test_permutations_deal_whole_sentences_and_compare_all_pairs_of_tokens():
+    rng = np.random.default_rng(1)
+    a, b = two_models(rng, 0.3, 3, 4), two_models(rng, 0.5, 3, 2)
+    found = rsa_gap(a, b, n_resamples=2, n_permutations=200, seed=0)
+    x, y = (np.concatenate([a[i], b[i]]) for i in (0, 1))
+    sentence = np.concatenate([a[2], b[2] + 3])
+    possible = []
+    for first in range(6):
+        for second in range(first + 1, 6):
+            for third in range(second + 1, 6):
+                ours = np.isin(sentence, [first, second, third])
+                possible.append(similarity.rsa(x[ours], y[ours]) - similarity.rsa(x[~ours], y[~ours]))
+    distance = np.abs(found.permuted[:, None] - np.array(possible))
+    assert distance.min(axis=1).max() < 1e-9
+    assert len(set(distance.argmin(axis=1))) == 20  # all of them occur
+    share = np.mean(np.abs(possible) >= abs(found.gap) - 1e-9)
+    assert found.p_value == pytest.approx(share, abs=0.11)
+
+
+def test_p_is_uniform_where_the_texts_are_alike_and_small_where_they_are_not():
+    rng = np.random.default_rng(2)
+    null = []
+    for seed in range(120):
+        a, b = two_models(rng, 0.7), two_models(rng, 0.7)
+        null.append(rsa_gap(a, b, n_resamples=2, n_permutations=99, seed=seed).p_value)
+    assert scipy.stats.kstest(null, "uniform").pvalue > 0.01
+    assert 1 <= np.sum(np.array(null) <= 0.05) <= 14  # 6 expected
+    planted = [
+        rsa_gap(two_models(rng, 1.5), two_models(rng, 0.5), n_resamples=200, n_permutations=99, seed=s)
+        for s in range(10)
+    ]
+    assert all(found.p_value <= 0.05 and found.ci_high < 0 for found in planted)
+
+
+def test_the_gaps_interval_covers_the_true_gap():
+    rng = np.random.default_rng(3)
+    large = [similarity.rsa(*two_models(rng, noise, 3000)[:2]) for noise in (0.9, 0.4)]
+    inside = 0
+    for seed in range(60):
+        a, b = two_models(rng, 0.9, 40), two_models(rng, 0.4, 40)
+        found = rsa_gap(a, b, n_resamples=200, n_permutations=1, seed=seed)
+        inside += found.ci_low <= large[0] - large[1] <= found.ci_high
+    assert inside >= 51  # 57 expected
 
 
 def test_bad_input_is_named():

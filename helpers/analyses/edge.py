@@ -3,23 +3,22 @@
 import contextlib
 import functools
 import shutil
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
 
-from helpers import encoders, results, statistics
-from helpers.analyses.finetuning import BOOTSTRAP_SEED, say_nothing
-from helpers.analyses.models import probed_models, probing_seeds
-from helpers.analyses.rsa import RANDOM_SEED
+from helpers import encoders, progress, statistics
+from helpers.analyses.finetuning import probed_models, probing_seeds
+from helpers.analyses.runner import Rows, analysis
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
-from helpers.probing import controls, edge, spans
-from helpers.profiles import MODELS, Profile
+from helpers.probing import edge, selectivity, spans
+from helpers.profiles import Profile
 from helpers.statistics import Estimate
 from helpers.store import Store, digest
+from helpers.vocabulary import BOOTSTRAP_SEED, MODELS, RANDOM_SEED
 
 CONTROLS = {"POS": "label", "Dependencies": "head"}  # task -> kind of probe
 CONTROL_SEED = 0  # of the random answers
@@ -40,12 +39,12 @@ def probing_records(settings: Profile) -> dict[str, Splits]:
 
 
 @functools.lru_cache(maxsize=2)
-def _records(suite: str, paths: tuple, train: int | None, judged: int | None) -> dict[str, Splits]:
+def _records(suite: str, paths: tuple, train: int | None, evaluation: int | None) -> dict[str, Splits]:
     folders = dict(paths)
     names = edges.tasks(suite, folders)
     if not names:
         raise ValueError("; ".join(edges.missing(suite, folders).values()))
-    limits = {"train": train, "dev": judged, "test": judged}
+    limits = {"train": train, "dev": evaluation, "test": evaluation}
     return {
         task: {split: edges.load(task, split, suite, paths=folders, limit=n) for split, n in limits.items()}
         for task in names
@@ -53,7 +52,7 @@ def _records(suite: str, paths: tuple, train: int | None, judged: int | None) ->
 
 
 def probing_tasks(settings: Profile) -> pd.DataFrame:
-    """What probes are trained and judged on: a row a task, with source, labels, sentences and targets."""
+    """What probes are trained and evaluated on: source, labels, sentences and targets of each task."""
     sources = {row["task"]: row["source"] for row in edges.describe(settings.suite, settings.paths)}
     rows = []
     for task, splits in probing_records(settings).items():
@@ -65,10 +64,13 @@ def probing_tasks(settings: Profile) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("task")
 
 
+def _reading(encoder: Encoder, records: dict[str, Splits]) -> spans.Reading:
+    """The sentences of all tasks."""
+    return spans.read(encoder.tokenizer, [own for splits in records.values() for own in splits.values()])
+
+
 @contextlib.contextmanager
-def _states(
-    encoder: Encoder, reading: spans.Reading, report: Callable
-) -> Iterator[Callable[[], Activations]]:
+def _states(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[], Activations]]:
     """Function that reads an encoder's states when they are first needed.
 
     They lie on disk only until all that is made of them is done, and longer only if that is interrupted.
@@ -78,7 +80,7 @@ def _states(
 
     @functools.cache
     def read() -> Activations:
-        report(f"reading {len(reading.sentences)} sentences with {encoder.name}")
+        progress.say(f"reading {len(reading.sentences)} sentences with {encoder.name}")
         return reading.extract(encoder, Store(folder))
 
     yield read
@@ -88,7 +90,8 @@ def _states(
 # -- edge probes -----------------------------------------------------------------------------------
 
 
-def edge_probing(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+@analysis("edge_probing")
+def edge_probing(settings: Profile) -> tuple[Rows, dict]:
     """Edge probes of all models on all tasks of the suite, as in the paper's Table 1.
 
     Analysis ``edge_probing``: models Base, Dep, NLI, QA (each fine-tuning seed), Random (random weights)
@@ -100,76 +103,66 @@ def edge_probing(settings: Profile, report: Callable = say_nothing) -> pd.DataFr
     ``edge_probing_probe_seeds``: probe seeds other than the first, with the probe's seed in ``seed``,
     of Base and each model's first fine-tuning seed. Intervals: 95 %, bootstrap over the n test sentences.
     """
-    began, rows, base = time.time(), [], {}
-    reading, tasks = _prepared(settings, report)
-    for model, corpus, seed, encoder in probed_models(settings, report):
-        others = settings.probe_seeds[1:] if seed in (None, probing_seeds(settings)[0], RANDOM_SEED) else ()
-        with _states(encoder, reading, report) as read:
-            for name, task in tasks.items():
-                common = dict(analysis="edge_probing", model=model, task=corpus, inputs=name, seed=seed)
-                common |= dict(n=len(task.splits["test"]))
-                for probe_seed in (settings.probe_seeds[0], *others):
-                    report(f"probing {encoder.name}: {name}, probe seed {probe_seed}")
-                    found = edge.probe(
-                        task, encoder.fingerprint, read, settings.edge, seed=probe_seed, cache=Store()
-                    )
-                    scores = _scores(found, settings.n_bootstrap)
-                    if probe_seed in others:
-                        common |= dict(analysis="edge_probing_probe_seeds", seed=probe_seed)
-                    rows += _rows(common, scores) + _mix_rows(common, found)
-                    if model == "Base":
-                        lexical = _one(found, 0, settings.n_bootstrap)  # of the embeddings
-                        rows += _rows(common | dict(model="Lexical"), lexical)
-                    if probe_seed not in others:
-                        delta = common | dict(analysis="edge_probing_delta")
-                        if model == "Base":
-                            base[name] = scores
-                            rows += _rows(delta | dict(model="Lexical"), _gaps(lexical, scores))
-                        else:
-                            rows += _rows(delta, _gaps(scores, base[name]))
-    frame = results.table(rows)
-    results.save(
-        "edge_probing",
-        frame,
-        settings,
-        seconds=round(time.time() - began, 1),
-        suite=settings.suite,
-        tasks=probing_tasks(settings).to_dict("index"),
-        data={name: task.digest for name, task in tasks.items()},
-    )
-    return frame
-
-
-def _prepared(settings: Profile, report: Callable) -> tuple[spans.Reading, dict[str, edge.Task]]:
-    """The sentences of all tasks and the tasks in arrays."""
-    report(f"loading the probing tasks of the suite {settings.suite}")
+    progress.say(f"loading the probing tasks of the suite {settings.suite}")
     records = probing_records(settings)
-    everything = [own for splits in records.values() for own in splits.values()]
-    reading = spans.read(encoders.load(settings.encoder).tokenizer, everything)
+    reading = _reading(encoders.load(settings.encoder), records)
     tasks = {
         name: edge.prepare(splits, reading, edges.clean(name, settings.suite))
         for name, splits in records.items()
     }
-    return reading, tasks
+    details = dict(
+        suite=settings.suite,
+        tasks=probing_tasks(settings).to_dict("index"),
+        data={name: task.digest for name, task in tasks.items()},
+    )
+    return _edge_rows(settings, reading, tasks), details
+
+
+def _edge_rows(settings: Profile, reading: spans.Reading, tasks: dict[str, edge.EdgeTask]) -> Rows:
+    base: dict[str, Scores] = {}
+    for model, corpus, seed, encoder in probed_models(settings):
+        once = seed not in (None, probing_seeds(settings)[0], RANDOM_SEED)
+        with _states(encoder, reading) as read:
+            for name, task in tasks.items():
+                common = dict(model=model, task=corpus, inputs=name, n=len(task.splits["test"]))
+                for probe_seed in settings.probe_seeds[: 1 if once else None]:
+                    progress.say(f"probing {encoder.name}: {name}, probe seed {probe_seed}")
+                    probes = edge.EdgeProbes.trained(
+                        task, encoder.fingerprint, read, settings.edge, seed=probe_seed, cache=Store()
+                    )
+                    scores = compared = _scores(probes, settings.n_bootstrap)
+                    main = probe_seed == settings.probe_seeds[0]
+                    row = common | dict(analysis="edge_probing", seed=seed)
+                    if not main:
+                        row |= dict(analysis="edge_probing_probe_seeds", seed=probe_seed)
+                    yield from [*_rows(row, scores), *_mix_rows(row, probes)]
+                    if model == "Base":
+                        base.setdefault(name, scores)  # of the first probe seed
+                        row |= dict(model="Lexical")
+                        compared = _one(probes, 0, settings.n_bootstrap)  # on the embeddings
+                        yield from _rows(row, compared)
+                    if main:
+                        row |= dict(analysis="edge_probing_delta")
+                        yield from _rows(row, _gaps(compared, base[name]))
 
 
 Scores = dict[tuple[str, int | None], Estimate]  # by metric and layer
 
 
-def _scores(found: edge.Result, n_bootstrap: int) -> Scores:
-    scores = _one(found, -1, n_bootstrap)  # the mix
-    *layers, _ = found.report["layers"]
+def _scores(probes: edge.Result, n_bootstrap: int) -> Scores:
+    scores = _one(probes, -1, n_bootstrap)  # the mix
+    *layers, _ = probes.report["layers"]
     for number, layer in enumerate(layers):
-        scores["micro_f1_layer", layer] = f1_estimate(found.counts(number), n_bootstrap)
+        scores["micro_f1_layer", layer] = f1_estimate(probes.counts(number), n_bootstrap)
     scores["micro_f1_top", layers[-1]] = scores["micro_f1_layer", layers[-1]]
     return scores
 
 
-def _one(found: edge.Result, probe: int, n_bootstrap: int) -> Scores:
+def _one(probes: edge.Result, probe: int, n_bootstrap: int) -> Scores:
     """Scores of a single probe, as of a model's only one."""
-    scores = {("micro_f1", None): f1_estimate(found.counts(probe), n_bootstrap)}
-    if found.has_clean:
-        scores["micro_f1_clean", None] = f1_estimate(found.counts(probe, clean=True), n_bootstrap)
+    scores = {("micro_f1", None): f1_estimate(probes.counts(probe), n_bootstrap)}
+    if probes.has_clean:
+        scores["micro_f1_clean", None] = f1_estimate(probes.counts(probe, clean=True), n_bootstrap)
     return scores
 
 
@@ -183,31 +176,20 @@ def _gaps(scores: Scores, base: Scores) -> Scores:
 def f1_estimate(counts: np.ndarray, n_bootstrap: int) -> Estimate:
     """Micro-averaged F1 with its interval by bootstrap over sentences.
 
-    ``counts`` (3, n_sentences): true positives, predicted, gold. Estimates over as many sentences are of
-    the same resamples, so that differences are paired. A resample with nothing to find scores 0.
+    ``counts`` (3, n_sentences): true positives, predicted, gold. A resample with nothing to find scores 0.
     """
-    n_sentences = counts.shape[1]
-    weights = _resamples(n_sentences, n_bootstrap)
-    found, total = weights @ (2.0 * counts[0]), weights @ (counts[1] + counts[2]).astype(float)
-    samples = np.divide(found, total, out=np.zeros(n_bootstrap), where=total > 0)
-    draws = (BOOTSTRAP_SEED, n_sentences, n_bootstrap)
-    return Estimate(edge.micro_f1(counts), *statistics.interval(samples), samples, draws)
-
-
-@functools.lru_cache(maxsize=16)
-def _resamples(n_sentences: int, n_bootstrap: int) -> np.ndarray:
-    return statistics.resamples(n_sentences, n_bootstrap, BOOTSTRAP_SEED).astype(np.float64)
+    right, predicted, gold = counts
+    return statistics.ratio(
+        2 * right, predicted + gold, n_resamples=n_bootstrap, seed=BOOTSTRAP_SEED, empty=0.0
+    )
 
 
 def _rows(common: dict, scores: Scores) -> list[dict]:
-    return [
-        common | dict(metric=metric, layer=layer, value=e.value, ci_low=e.ci_low, ci_high=e.ci_high)
-        for (metric, layer), e in scores.items()
-    ]
+    return [common | dict(metric=metric, layer=k) | e.numbers() for (metric, k), e in scores.items()]
 
 
-def _mix_rows(common: dict, found: edge.Result) -> list[dict]:
-    weights = {int(layer): share for layer, share in found.report["weights"].items()}
+def _mix_rows(common: dict, probes: edge.Result) -> list[dict]:
+    weights = {int(layer): share for layer, share in probes.report["weights"].items()}
     centre = sum(layer * share for layer, share in weights.items())
     shares = [common | dict(metric="mix_weight", layer=k, value=share) for k, share in weights.items()]
     return [common | dict(metric="centre_of_gravity", value=centre), *shares]
@@ -216,7 +198,8 @@ def _mix_rows(common: dict, found: edge.Result) -> list[dict]:
 # -- control tasks ---------------------------------------------------------------------------------
 
 
-def control_tasks(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+@analysis("control_task")
+def control_tasks(settings: Profile) -> tuple[Rows, dict]:
     """Selectivity of probes of every layer (analysis ``control_task``; Hewitt and Liang 2019).
 
     ``inputs`` POS, with a linear probe for the tag, and Dependencies, with a bilinear one for the head; of
@@ -226,61 +209,44 @@ def control_tasks(settings: Profile, report: Callable = say_nothing) -> pd.DataF
 
     Raises ValueError if the suite has neither task.
     """
-    began, rows = time.time(), []
     records = {name: own for name, own in probing_records(settings).items() if name in CONTROLS}
     if not records:
         raise ValueError(f"the suite {settings.suite} has no task with a control: {', '.join(CONTROLS)}")
-    tokenizer = encoders.load(settings.encoder).tokenizer
-    reading = spans.read(tokenizer, [own for splits in records.values() for own in splits.values()])
+    plain = encoders.load(settings.encoder)
+    reading = _reading(plain, records)
     tasks = {}
     for name, splits in records.items():
-        kind = CONTROLS[name]
-        real = controls.heads(splits) if kind == "head" else splits
-        draw = controls.head_control if kind == "head" else controls.label_control
-        drawn = draw(real, tokenizer, CONTROL_SEED)
-        tasks[name] = [controls.prepare(answers, reading, kind) for answers in (real, drawn)]
-    for model, corpus, seed, encoder in probed_models(settings, report, probing_seeds(settings)[:1]):
-        with _states(encoder, reading, report) as read:
+        pair = selectivity.with_control(splits, CONTROLS[name], plain.tokenizer, CONTROL_SEED)
+        tasks[name] = [selectivity.prepare(answers, reading, CONTROLS[name]) for answers in pair]
+    return _control_rows(settings, reading, tasks), dict(suite=settings.suite)
+
+
+def _control_rows(
+    settings: Profile, reading: spans.Reading, tasks: dict[str, list[selectivity.ChoiceTask]]
+) -> Rows:
+    options = dict(seed=settings.probe_seeds[0], cache=Store())
+    draws = dict(n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED)
+    for model, corpus, seed, encoder in probed_models(settings, probing_seeds(settings)[:1]):
+        with _states(encoder, reading) as read:
             for name, pair in tasks.items():
-                report(f"control task on {encoder.name}: {name}")
-                real, drawn = (
-                    controls.probe(
-                        task,
-                        encoder.fingerprint,
-                        read,
-                        settings.structural,
-                        seed=settings.probe_seeds[0],
-                        cache=Store(),
+                progress.say(f"control task on {encoder.name}: {name}")
+                own, control = (
+                    selectivity.ChoiceProbes.trained(
+                        task, encoder.fingerprint, read, settings.structural, **options
                     )
                     for task in pair
                 )
                 common = dict(analysis="control_task", model=model, task=corpus, inputs=name, seed=seed)
                 common |= dict(n=len(pair[0].splits["test"]))
-                for number, layer in enumerate(real.report["layers"]):
-                    accuracies = [
-                        _accuracy(*result.correct(number), settings.n_bootstrap) for result in (real, drawn)
-                    ]
-                    scores = {
-                        ("accuracy", layer): accuracies[0],
-                        ("control_accuracy", layer): accuracies[1],
-                        ("selectivity", layer): statistics.difference(*accuracies),
-                    }
-                    rows += _rows(common, scores)
-    frame = results.table(rows)
-    seconds = round(time.time() - began, 1)
-    results.save("control_task", frame, settings, seconds=seconds, suite=settings.suite)
-    return frame
-
-
-def _accuracy(correct: np.ndarray, total: np.ndarray, n_bootstrap: int) -> Estimate:
-    weights = _resamples(len(total), n_bootstrap)
-    samples = (weights @ correct) / (weights @ total)
-    draws = (BOOTSTRAP_SEED, len(total), n_bootstrap)
-    return Estimate(float(correct.sum() / total.sum()), *statistics.interval(samples), samples, draws)
+                for number, layer in enumerate(own.report["layers"]):
+                    accuracies = [statistics.ratio(*r.correct(number), **draws) for r in (own, control)]
+                    estimates = [*accuracies, statistics.difference(*accuracies)]
+                    names = [(m, layer) for m in ("accuracy", "control_accuracy", "selectivity")]
+                    yield from _rows(common, dict(zip(names, estimates, strict=True)))
 
 
 def spreads(frame: pd.DataFrame) -> pd.DataFrame:
-    """How uncertain the changes in micro-F1 of probes on a mix are, in points: a row for each task.
+    """How uncertain the changes in micro-F1 of probes on a mix are, in points: one row per task.
 
     From a table of :func:`edge_probing`. Columns, each a mean over models: ``fine-tuning seeds``, the
     range of a model's change over them; ``probe seeds``, the range of a score over them (the first
@@ -293,19 +259,17 @@ def spreads(frame: pd.DataFrame) -> pd.DataFrame:
     seeds = change.groupby("model")["seed"].min()
     once = mix["seed"].eq(mix["model"].map(seeds)) | ~mix["model"].isin(MODELS)
     probed = pd.concat([others, mix[(mix["analysis"] == "edge_probing") & once]])
-    found = {
+    width = (change["ci_high"] - change["ci_low"]).groupby(change["inputs"], sort=False).mean()
+    columns = {
         "fine-tuning seeds": _range(change),
         "probe seeds": _range(probed),
-        "half an interval over sentences": (change["ci_high"] - change["ci_low"])
-        .groupby(change["inputs"], sort=False)
-        .mean()
-        / 2,
+        "half an interval over sentences": width / 2,
     }
-    return 100 * pd.DataFrame(found).astype(float).loc[list(dict.fromkeys(change["inputs"]))]
+    return 100 * pd.DataFrame(columns).astype(float).loc[list(dict.fromkeys(change["inputs"]))]
 
 
 def _range(rows: pd.DataFrame) -> pd.Series:
-    """Highest less lowest value of each task and model with several, averaged over models."""
+    """Highest minus lowest value of each task and model with several, averaged over models."""
     values = rows.groupby(["inputs", "model"])["value"]
     several = (values.max() - values.min())[values.size() > 1]
     return several.groupby("inputs").mean()

@@ -1,119 +1,122 @@
-"""Fine-tuned models of a profile, their scores, and what their corpora give away."""
+"""The models of a profile, their scores, and what their corpora give away."""
 
 import functools
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
-from helpers import corpora, results, statistics
-from helpers.corpora import baselines
+from helpers import corpora, encoders, progress, statistics
+from helpers.analyses.runner import Rows, analysis
 from helpers.corpora.records import Record
+from helpers.encoders import Encoder
+from helpers.finetuning import tasks
 from helpers.finetuning.training import FineTuned, finetune
 from helpers.profiles import Profile
+from helpers.statistics import Estimate
 from helpers.store import Store
+from helpers.vocabulary import BOOTSTRAP_SEED, RANDOM_SEED
 
-BOOTSTRAP_SEED = 0
-
-
-def say_nothing(message: str) -> None:
-    """The default reporter."""
-
-
-def task_records(settings: Profile, model: str, part: str) -> list[Record]:
-    """Records that a model is tuned (``train``) or judged (``eval``) on, as the settings limit them."""
-    task = settings.task(model)
-    split, limit = {
-        "train": (task.train_split, task.train_limit),
-        "eval": (task.eval_split, task.eval_limit),
-    }[part]
-    return load_records(task.corpus, split, settings.paths.get(task.corpus), limit)
+# -- records and models ----------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=16)
 def load_records(name: str, split: str, path: str | None, limit: int | None) -> list[Record]:
-    """A corpus read once a process: one analysis asks for it many times."""
+    """A corpus, read once per process: one analysis asks for it many times."""
     return corpora.load(name, split, path=path, limit=limit)
 
 
-def fine_tuned(settings: Profile, model: str, seed: int, report: Callable = say_nothing) -> FineTuned:
-    """The encoder tuned for ``model`` (Dep, NLI or QA) with this seed, from the store or trained now."""
+def read_records(settings: Profile, corpus: str, split: str, limit: int | None = None) -> list[Record]:
+    """Records of a corpus, from the settings' local folder if they have one for it."""
+    return load_records(corpus, split, settings.paths.get(corpus), limit)
+
+
+def task_records(settings: Profile, model: str, part: str) -> list[Record]:
+    """Records a model is tuned on (``part`` train) or evaluated on (eval), as the settings limit them."""
     task = settings.task(model)
-
-    def progress(done: int, total: int) -> None:
-        if done % max(1, total // 10) == 0:
-            report(f"fine-tuning {model} on {task.corpus}, seed {seed}: step {done} of {total}")
-
-    return finetune(
-        task,
-        settings.encoder,
-        task_records(settings, model, "train"),
-        task_records(settings, model, "eval"),
-        seed=seed,
-        cache=Store(),
-        progress=progress,
-    )
+    splits = {"train": (task.train_split, task.train_limit), "eval": (task.eval_split, task.eval_limit)}
+    return read_records(settings, task.corpus, *splits[part])
 
 
-def headline(
-    records: Sequence[Record], predictions: Sequence[dict], settings: Profile
-) -> statistics.Estimate:
+def source(record: Record) -> str:
+    """What a record shares with others that are not independent of it: its premise or context, or its id."""
+    return getattr(record, "premise", None) or getattr(record, "context", None) or record.id
+
+
+def fine_tuned(settings: Profile, model: str, seed: int) -> FineTuned:
+    """The encoder tuned for ``model`` (Dep, NLI or QA) with this seed, from the store or trained now."""
+    train, evaluation = (task_records(settings, model, part) for part in ("train", "eval"))
+    return finetune(settings.task(model), settings.encoder, train, evaluation, seed=seed, cache=Store())
+
+
+def probing_seeds(settings: Profile) -> tuple[int, ...]:
+    """Seeds of the fine-tuned models that are probed; extra analyses are of the first."""
+    return settings.probe_tuning_seeds or settings.seeds
+
+
+def probed_models(
+    settings: Profile, seeds: Sequence[int] | None = None
+) -> Iterator[tuple[str, str, int | None, Encoder]]:
+    """The encoders that are probed: model, corpus it was tuned on, fine-tuning seed, encoder.
+
+    ``seeds`` of the fine-tuned models; None: all that are probed. All models of one seed come before
+    those of the next, so that what an interrupted run has done is a whole run of fewer seeds.
+    """
+    yield "Base", "", None, encoders.load(settings.encoder)
+    yield "Random", "", RANDOM_SEED, encoders.load(settings.encoder, random_init=RANDOM_SEED)
+    for seed in probing_seeds(settings) if seeds is None else seeds:
+        for task in settings.tasks:
+            tuned = fine_tuned(settings, task.model, seed)
+            yield task.model, task.corpus, seed, encoders.load(tuned.encoder)
+
+
+def headline(records: Sequence[Record], predictions: Sequence[dict], settings: Profile) -> Estimate:
     """A task's headline score with its interval by bootstrap over sentences, premises or contexts.
 
     ``predictions`` are rows of :meth:`FineTuned.predictions`. What shares a sentence, a premise or a
     context is resampled together.
     """
-    values, groups, numbers = [], [], {}
-    for record, row in zip(records, predictions, strict=True):
-        source = getattr(record, "premise", None) or getattr(record, "context", None) or record.id
-        number = numbers.setdefault(source, len(numbers))
-        # Words of a sentence one by one: right or wrong; pairs and questions have a total of 1.
-        words = (
-            [1.0] * row["correct"] + [0.0] * (row["total"] - row["correct"]) if row["total"] != 1 else None
-        )
-        values += [row["correct"]] if words is None else words
-        groups += [number] * (1 if words is None else len(words))
-    return statistics.bootstrap_mean(values, groups, n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED)
+    numbers: dict[str, int] = {}
+    groups = [numbers.setdefault(source(record), len(numbers)) for record in records]
+    correct, total = ([row[key] for row in predictions] for key in ("correct", "total"))
+    return statistics.ratio(correct, total, groups, n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED)
 
 
-def fine_tuning(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+# -- analyses --------------------------------------------------------------------------------------
+
+
+@analysis("finetuning")
+def fine_tuning(settings: Profile) -> Rows:
     """Scores of every model and seed, and of the baselines beside them (analysis ``finetuning``).
 
     ``inputs`` is ``in_domain`` for the tuned models' scores, as in the paper's table; a baseline has its
     name there (``majority``, ``untrained``, ...). The headline score, first for each model, has an interval.
     """
-    began, rows = time.time(), []
     for task in settings.tasks:
         for seed in settings.seeds:
-            tuned = fine_tuned(settings, task.model, seed, report)
-            judged = task_records(settings, task.model, "eval")
-            main = headline(judged, tuned.predictions(), settings)
-            common = dict(analysis="finetuning", model=task.model, task=task.corpus, n=len(judged), seed=seed)
+            tuned = fine_tuned(settings, task.model, seed)
+            evaluation = task_records(settings, task.model, "eval")
+            main = headline(evaluation, tuned.predictions(), settings).numbers()
+            common = dict(analysis="finetuning", model=task.model, task=task.corpus, seed=seed)
+            common |= dict(n=len(evaluation))
             for number, (metric, value) in enumerate(tuned.scores.items()):
-                row = common | dict(metric=metric, inputs="in_domain", value=value)
-                rows.append(row | (dict(ci_low=main.ci_low, ci_high=main.ci_high) if number == 0 else {}))
+                row = common | dict(metric=metric, inputs="in_domain")
+                yield row | (main if number == 0 else {}) | dict(value=value)
             for name, scores in tuned.baselines.items():
-                rows += [common | dict(metric=m, inputs=name, value=v) for m, v in scores.items()]
-    frame = results.table(rows)
-    results.save("finetuning", frame, settings, seconds=round(time.time() - began, 1))
-    return frame
+                for metric, value in scores.items():
+                    yield common | dict(metric=metric, inputs=name, value=value)
 
 
-def corpus_baselines(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
-    """What the NLI and QA corpora give away (analysis ``corpus_baselines``).
+@analysis("corpus_baselines")
+def corpus_baselines(settings: Profile) -> Rows:
+    """What the corpora give away (analysis ``corpus_baselines``).
 
-    Scores of predictors that are denied what the task is about: the commonest label, the hypothesis
-    without its premise, the context without its question (:mod:`helpers.corpora.baselines`); trained and
-    judged on the same records as the tuned models. ``inputs`` is the baseline's name.
+    Scores of predictors that are denied what the task is about, such as the hypothesis without its premise or
+    the context without its question (:meth:`TaskDefinition.partial_baselines`), trained and evaluated on the
+    same records as the tuned models. ``inputs`` is the baseline's name.
     """
-    rows = []
-    for model, score in (("NLI", baselines.nli), ("QA", baselines.qa)):
-        report(f"baselines of {settings.task(model).corpus}")
-        train, judged = (task_records(settings, model, part) for part in ("train", "eval"))
-        for name, scores in score(train, judged).items():
-            common = dict(analysis="corpus_baselines", model=model, task=settings.task(model).corpus)
-            common |= dict(inputs=name, n=len(judged))
-            rows += [common | dict(metric=metric, value=value) for metric, value in scores.items()]
-    frame = results.table(rows)
-    results.save("corpus_baselines", frame, settings)
-    return frame
+    for task in settings.tasks:
+        progress.say(f"baselines of {task.corpus}")
+        train, evaluation = (task_records(settings, task.model, part) for part in ("train", "eval"))
+        for name, scores in tasks.get(task.model).partial_baselines(train, evaluation).items():
+            common = dict(analysis="corpus_baselines", model=task.model, task=task.corpus)
+            common |= dict(inputs=name, n=len(evaluation))
+            for metric, value in scores.items():
+                yield common | dict(metric=metric, value=value)

@@ -5,66 +5,62 @@ its head reads. Linear probes of each layer (Alain and Bengio 2017) on that vect
 stands in the two sentences tell the two apart.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import encoders, precision, results
-from helpers.analyses.finetuning import fine_tuned, headline, say_nothing, task_records
-from helpers.analyses.models import probing_seeds
-from helpers.analyses.rsa import RANDOM_SEED
+from helpers import encoders, progress
+from helpers.analyses.finetuning import fine_tuned, headline, probing_seeds, task_records
+from helpers.analyses.runner import Rows, analysis
 from helpers.corpora import sample
 from helpers.corpora.records import Pair
 from helpers.encoders import Encoder
-from helpers.finetuning import data, prediction
+from helpers.finetuning import batches
+from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, TuningRecipe
+from helpers.vocabulary import RANDOM_SEED
 
 STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
 MOST = 20_000  # pairs to train on: of all layers their states take some gigabytes
 
 
-def pair_probe(settings: Profile, report: Callable = say_nothing) -> pd.DataFrame:
+@analysis("pair_probe")
+def pair_probe(settings: Profile) -> Rows:
     """Accuracy of logistic regressions of NLI's labels on frozen states (analysis ``pair_probe``).
 
     ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece, or
     ``segments``, the mean of the premise's and that of the hypothesis's, one beside the other; features are
-    standardised. They are trained on the records that the NLI model is tuned on, at most ``MOST``, and judged
-    on those that it is judged on, as :func:`headline` does. Models: Base, Random, and the NLI model of the
-    first seed that is probed.
+    standardised. They are trained on the records that the NLI model is tuned on, at most ``MOST``, and
+    evaluated on those that it is evaluated on, as :func:`headline` does. Models: Base, Random, and the NLI
+    model of the first seed that is probed.
     """
-    began, rows = time.time(), []
     task = settings.task("NLI")
-    train, judged = (task_records(settings, "NLI", part) for part in ("train", "eval"))
+    train, evaluation = (task_records(settings, "NLI", part) for part in ("train", "eval"))
     train = sample(train, MOST)
-    labels, gold = (np.array([pair.label for pair in part]) for part in (train, judged))
+    labels, gold = (np.array([pair.label for pair in part]) for part in (train, evaluation))
     first = probing_seeds(settings)[0]
     models = (
         ("Base", None, encoders.load(settings.encoder)),
         ("Random", RANDOM_SEED, encoders.load(settings.encoder, random_init=RANDOM_SEED)),
-        ("NLI", first, encoders.load(fine_tuned(settings, "NLI", first, report).encoder)),
+        ("NLI", first, encoders.load(fine_tuned(settings, "NLI", first).encoder)),
     )
     for model, seed, encoder in models:
-        report(f"linear probes of pairs on {encoder.name}")
-        seen, unseen = (states(encoder, part, task.recipe) for part in (train, judged))
+        progress.say(f"linear probes of pairs on {encoder.name}")
+        seen, unseen = (states(encoder, part, task.recipe) for part in (train, evaluation))
         for view in seen:
             for layer, x, y in zip(encoder.layers, seen[view], unseen[view], strict=True):
                 right = _classifier().fit(x, labels).predict(y) == gold
-                score = headline(judged, [dict(correct=float(r), total=1) for r in right], settings)
+                predictions = [dict(correct=float(r), total=1) for r in right]
                 row = dict(analysis="pair_probe", metric="accuracy", model=model, task=task.corpus)
-                row |= dict(value=score.value, ci_low=score.ci_low, ci_high=score.ci_high)
-                rows.append(row | dict(inputs=view, layer=layer, seed=seed, n=len(judged)))
-    frame = results.table(rows)
-    results.save("pair_probe", frame, settings, seconds=round(time.time() - began, 1))
-    return frame
+                row |= dict(inputs=view, layer=layer, seed=seed, n=len(evaluation))
+                yield row | headline(evaluation, predictions, settings).numbers()
 
 
-def _classifier():
+def _classifier() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
 
 
@@ -74,27 +70,21 @@ def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dic
 
     Raises ValueError if the recipe's ``max_length`` is beyond the encoder's.
     """
-    inputs = data.encode("NLI", pairs, encoder, recipe, targets=False)
+    inputs = TASKS["NLI"].encode(pairs, encoder, recipe, (), targets=False)
     before, between, after, _ = encoder.templates[True]
     shape = len(encoder.layers), len(inputs)
-    found = {
+    vectors = {
         "cls": np.empty((*shape, encoder.width), np.float32),
         "segments": np.empty((*shape, 2 * encoder.width), np.float32),
     }
-    pad = encoder.tokenizer.pad_token_id or 0
-    with torch.inference_mode(), precision.autocast(encoder.device, encoder.precision):
-        for chosen in prediction.batches(inputs.lengths):
-            batch = data.collate([inputs[i] for i in chosen], pad)
-            if not encoder.typed:
-                del batch["token_type_ids"]
-            output = encoder.model(
-                **{name: x.to(encoder.device) for name, x in batch.items()}, output_hidden_states=True
-            )
+    with batches.evaluating(encoder):
+        for chosen, batch in batches.padded(inputs, encoder):
+            output = encoder.model(**batch, output_hidden_states=True)
             layers = torch.stack(output.hidden_states).float().cpu()
             for row, i in enumerate(chosen):
                 ids, own = inputs[i]["ids"], layers[:, row]
                 end = len(before) + int(np.argmax(ids[len(before) :] == between[0]))
                 parts = slice(len(before), end), slice(end + len(between), len(ids) - len(after))
                 means = [own[:, part].sum(1) / max(1, part.stop - part.start) for part in parts]
-                found["cls"][:, i], found["segments"][:, i] = own[:, 0], torch.cat(means, 1)
-    return found
+                vectors["cls"][:, i], vectors["segments"][:, i] = own[:, 0], torch.cat(means, 1)
+    return vectors

@@ -5,6 +5,7 @@ import pytest
 
 from helpers import profiles, results
 from helpers.analyses import edge
+from helpers.vocabulary import MODELS
 
 SETTINGS = profiles.settings("smoke")
 
@@ -61,11 +62,11 @@ def test_every_model_is_probed_on_every_task_in_all_modes(frame):
     assert (bounds["ci_low"] <= bounds["ci_high"]).all()
 
 
-def test_changes_are_scores_less_those_of_base(frame):
+def test_changes_are_scores_minus_those_of_base(frame):
     keys = ["metric", "inputs", "layer"]
     scores = frame[(frame["analysis"] == "edge_probing") & (frame["metric"] != "centre_of_gravity")]
     base = scores[scores["model"] == "Base"]
-    deltas = frame[(frame["analysis"] == "edge_probing_delta") & frame["model"].isin(profiles.MODELS)]
+    deltas = frame[(frame["analysis"] == "edge_probing_delta") & frame["model"].isin(MODELS)]
     joined = deltas.merge(scores, on=[*keys, "model", "seed"], suffixes=("", "_own"), how="left")
     joined = joined.merge(base[[*keys, "value"]], on=keys, suffixes=("", "_base"), how="left")
     assert len(joined) == len(deltas) > 0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import analyses, encoders, profiles, similarity, statistics
+from helpers.analyses import rsa
 from helpers.corpora.records import Pair, Passage, Sentence
 from helpers.store import Store
 
@@ -40,17 +41,17 @@ def test_sampled_rows_are_distinct_uniform_and_the_seeds():
 def test_headline_of_trees_counts_words_and_resamples_sentences():
     sentences = [Sentence(str(i), ("w",) * n) for i, n in enumerate((4, 6, 10))]
     rows = [dict(correct=c, total=n) for c, n in ((4, 4), (3, 6), (5, 10))]
-    found = analyses.headline(sentences, rows, SETTINGS)
-    assert found.value == pytest.approx(12 / 20)
+    score = analyses.headline(sentences, rows, SETTINGS)
+    assert score.value == pytest.approx(12 / 20)
     # Any resample is a ratio of whole sentences' counts, so it lies between the worst and the best.
-    assert 0.5 <= found.ci_low < found.ci_high <= 1.0
+    assert 0.5 <= score.ci_low < score.ci_high <= 1.0
 
 
 def test_headline_resamples_pairs_of_one_premise_together():
     pairs = [Pair(str(i), f"premise {i // 4}", str(i), "x") for i in range(40)]
     rows = [dict(correct=int(i // 4 % 2), total=1) for i in range(40)]  # all right or all wrong together
     found = analyses.headline(pairs, rows, profiles.settings("smoke", n_bootstrap=500))
-    each = statistics.bootstrap_mean([r["correct"] for r in rows], range(40), n_resamples=500, seed=0)
+    each = statistics.ratio([r["correct"] for r in rows], 1, n_resamples=500, seed=0)
     assert found.value == 0.5
     assert found.ci_high - found.ci_low > 1.5 * (each.ci_high - each.ci_low)
 
@@ -61,11 +62,28 @@ def test_an_encoder_is_like_itself_and_unlike_a_random_one(home):
     other = encoders.load("tiny", random_init=7, device="cpu")
     mine, theirs = (encoders.extract(e, records, Store()) for e in (tiny, other))
     same = analyses.compare_layers(mine, mine, 20)
-    assert len(same) == 5 * 3 and set(same["metric"]) == set(analyses.VARIANTS.values())
+    assert len(same) == 5 * 3 and set(same["metric"]) == set(analyses.MEASURES)
     np.testing.assert_allclose(same[["value", "ci_low", "ci_high"]], 1, atol=1e-9)
     unlike = analyses.compare_layers(mine, theirs, 20)
     raw = unlike[unlike["metric"] == "rsa_pearson"]
     assert (raw["value"] < 0.98).all()
+
+
+def test_another_measure_is_one_entry(home, monkeypatch):
+    records = passages()
+    tiny = encoders.load("tiny", device="cpu")
+    mine = encoders.extract(tiny, records, Store())
+    theirs = encoders.extract(encoders.load("tiny", random_init=7, device="cpu"), records, Store())
+    before = analyses.compare_layers(mine, theirs, 20)
+    monkeypatch.setitem(analyses.MEASURES, "cka", rsa.plain_measure(similarity.cka))
+    compared = analyses.compare_layers(mine, theirs, 20)
+    assert compared["metric"].tolist()[:4] == list(analyses.MEASURES) and len(compared) == 5 * 4
+    own = compared[compared["metric"] == "cka"]
+    expected = [similarity.cka(mine.layer(k), theirs.layer(k)) for k in range(-1, 4)]
+    np.testing.assert_allclose(own["value"], expected)
+    assert own["ci_low"].isna().all()  # it has no interval
+    others = compared[compared["metric"] != "cka"].reset_index(drop=True)
+    assert others.equals(before)
 
 
 def test_comparisons_are_kept_and_not_repeated(home, monkeypatch):
@@ -87,7 +105,7 @@ def test_a_block_that_adds_nothing_leaves_the_layer_as_it_was(home, monkeypatch)
         for part in (block.attention.output.dense, block.output.dense):  # what it adds to its input
             part.weight.data *= 0 if number == 2 else 50
     monkeypatch.setattr(encoders, "load", lambda name: tiny)
-    monkeypatch.setattr(analyses.rsa, "load_records", lambda *_: records)
+    monkeypatch.setattr(rsa, "read_records", lambda *_: records)
     settings = profiles.settings("smoke", n_tokens=300)
     found = analyses.rsa_between_layers(settings)
     assert list(found["layer"]) == [0, 1, 2, 3]
@@ -103,16 +121,16 @@ def test_all_tasks_are_tuned_at_each_rate_and_their_heads_in_proportion(home, mo
     records = passages()
     tuned_at = []
 
-    def fine_tuned(settings, model, seed, report):
+    def fine_tuned(settings, model, seed):
         recipe = settings.task(model).recipe
         tuned_at.append((model, seed, recipe.learning_rate, recipe.head_learning_rate))
         return SimpleNamespace(encoder="tiny", predictions=lambda: [])
 
     estimate = statistics.Estimate(0.5, 0.4, 0.6, np.array([0.5]), (0, 1, 1))
-    monkeypatch.setattr(analyses.rsa, "load_records", lambda *_: records)
-    monkeypatch.setattr(analyses.rsa, "task_records", lambda *_: records[:7])
-    monkeypatch.setattr(analyses.rsa, "fine_tuned", fine_tuned)
-    monkeypatch.setattr(analyses.rsa, "headline", lambda *_: estimate)
+    monkeypatch.setattr(rsa, "read_records", lambda *_: records)
+    monkeypatch.setattr(rsa, "task_records", lambda *_: records[:7])
+    monkeypatch.setattr(rsa, "fine_tuned", fine_tuned)
+    monkeypatch.setattr(rsa, "headline", lambda *_: estimate)
     settings = profiles.settings("smoke", tuning_rates=[1e-5, 1e-3], seeds=[4])
     nli = settings.task("NLI")
     recipe = dataclasses.replace(nli.recipe, learning_rate=1e-4, head_learning_rate=2e-3)
@@ -126,7 +144,7 @@ def test_all_tasks_are_tuned_at_each_rate_and_their_heads_in_proportion(home, mo
     ]  # fmt: skip
     scores = frame[frame["metric"] == "accuracy"]
     assert list(scores["inputs"]) == ["rate 1e-05", "rate 0.001"] and set(scores["value"]) == {0.5}
-    rsa = frame[(frame["metric"] == "rsa_pearson") & (frame["model"] == "NLI")]
-    assert list(rsa["layer"]) == [-1, 0, 1, 2, 3] * 2
-    np.testing.assert_allclose(rsa["value"], 1, atol=1e-9)  # the same encoder
+    curves = frame[(frame["metric"] == "rsa_pearson") & (frame["model"] == "NLI")]
+    assert list(curves["layer"]) == [-1, 0, 1, 2, 3] * 2
+    np.testing.assert_allclose(curves["value"], 1, atol=1e-9)  # the same encoder
     assert analyses.rsa_by_rate(dataclasses.replace(settings, tuning_rates=())).empty

@@ -98,7 +98,7 @@ def test_other_probe_seeds_stand_apart(frame):
 def test_values_are_those_of_the_published_averages(frame, home, settings):
     """From the probes as stored, by the functions for single sentences."""
     bank, base = analysis.treebank(settings), encoders.load("tiny")
-    folders = analysis.probes(settings, base, settings.probe_seeds)
+    folders = analysis.probes(settings, bank, base, settings.probe_seeds)
     heads, lengths, keep = bank.arrays("test")
     rows = frame[(frame["analysis"] == "structural_probe") & (frame["model"] == "Base")]
     value = rows.set_index(["metric", "layer"])["value"]
@@ -136,6 +136,7 @@ def test_nothing_is_trained_twice_and_states_are_not_kept(frame, home, settings,
 
 def test_what_was_done_before_a_run_was_killed_is_not_done_again(home, settings, monkeypatch):
     settings = dataclasses.replace(settings, probe_rank=3, probe_seeds=(0,))
+    bank = analysis.treebank(settings)
     encoder, fit, done = encoders.load("tiny", random_init=4), structural.fit, []
 
     def killed(kind, *parts, **options):
@@ -145,10 +146,10 @@ def test_what_was_done_before_a_run_was_killed_is_not_done_again(home, settings,
 
     monkeypatch.setattr(structural, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
-        analysis.probes(settings, encoder, settings.probe_seeds)
+        analysis.probes(settings, bank, encoder, settings.probe_seeds)
     monkeypatch.setattr(structural, "fit", lambda kind, *a, **k: done.append(kind) or fit(kind, *a, **k))
-    monkeypatch.setattr(encoders, "_write", None)  # the states that were read are there still
-    folders = analysis.probes(settings, encoder, settings.probe_seeds)
+    monkeypatch.setattr(encoders.states, "_write", None)  # the states that were read are there still
+    folders = analysis.probes(settings, bank, encoder, settings.probe_seeds)
     assert done == ["depth"] and set(folders) == {("distance", 0), ("depth", 0)}
 
 
@@ -161,7 +162,7 @@ def test_intervals_are_those_of_sentences_drawn_again(tmp_path):
         scores[f"{metric}_sum"] = scores[f"{metric}_count"] * rng.random((30, 2))
     np.savez(tmp_path / "scores.npz", **scores)
     found = analysis.estimates(tmp_path, "distance", lengths, 200)
-    draws = statistics.resamples(30, 200, 0)
+    draws = statistics.resamples(30, 200, 0).astype(int)
     for metric, ratio in (("uuas", True), ("distance_spearman", False)):
         sums, counts = scores[f"{metric}_sum"], scores[f"{metric}_count"]
         samples = []
@@ -207,17 +208,17 @@ def test_trees_to_draw(frame, home, settings):
 
 
 def test_sentences_without_trees_are_refused(settings, monkeypatch):
-    monkeypatch.setattr(analysis, "load_records", lambda *_: [Sentence("s1", ("a", "b"))])
+    monkeypatch.setattr(analysis, "read_records", lambda *_: [Sentence("s1", ("a", "b"))])
     with pytest.raises(ValueError, match=r"ud-ewt \(train\): sentence 's1' has no tree or no UPOS tags"):
         analysis.treebank(dataclasses.replace(settings, probe_train=17))
 
 
 def test_probes_depend_on_what_they_are_made_from(home, settings):
     """Another rank, recipe or seed is another probe; the number of resamples is not."""
-    base = encoders.load("tiny")
-    seeds = settings.probe_seeds
-    first = analysis.probes(settings, base, seeds)
-    assert analysis.probes(dataclasses.replace(settings, n_bootstrap=60), base, seeds) == first
-    other = analysis.probes(dataclasses.replace(settings, structural=StructuralRecipe(epochs=1)), base, seeds)
+    bank, base, seeds = analysis.treebank(settings), encoders.load("tiny"), settings.probe_seeds
+    first = analysis.probes(settings, bank, base, seeds)
+    assert analysis.probes(dataclasses.replace(settings, n_bootstrap=60), bank, base, seeds) == first
+    changed = dataclasses.replace(settings, structural=StructuralRecipe(epochs=1))
+    other = analysis.probes(changed, bank, base, seeds)
     assert not {*first.values()} & {*other.values()} and len(set(first.values())) == 4
     assert Store().verify(first["depth", 0])["spec"]["seed"] == 0
