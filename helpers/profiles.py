@@ -35,7 +35,7 @@ class TuningRecipe:
 class Task:
     """What one of the fine-tuned models is tuned on."""
 
-    model: str  # Dep, NLI or QA
+    model: str  # a name of helpers.finetuning.tasks: Dep, NLI, QA
     corpus: str  # a name of helpers.corpora
     recipe: TuningRecipe
     train_limit: int | None = None  # records; None: all

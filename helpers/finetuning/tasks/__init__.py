@@ -8,6 +8,7 @@ from helpers.finetuning.tasks.answers import Answers
 from helpers.finetuning.tasks.base import TaskDefinition
 from helpers.finetuning.tasks.inference import Inference
 from helpers.finetuning.tasks.parsing import Parsing
+from helpers.validation import unknown
 
 TASKS: dict[str, TaskDefinition] = {task.name: task for task in (Parsing(), Inference(), Answers())}
 
@@ -15,5 +16,5 @@ TASKS: dict[str, TaskDefinition] = {task.name: task for task in (Parsing(), Infe
 def get(model: str) -> TaskDefinition:
     """The task of a model. Raises ValueError for an unknown name, listing the valid ones."""
     if model not in TASKS:
-        raise ValueError(f"unknown model {model!r}; valid: {', '.join(TASKS)}")
+        raise ValueError(unknown("model", model, TASKS))
     return TASKS[model]
