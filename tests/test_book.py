@@ -145,7 +145,7 @@ def test_parameters_reach_a_notebook_and_a_wrong_one_fails_with_the_valid_ones(b
     notebook = nbformat.read(home / "_build" / "stage" / "notebooks" / "05_rsa.ipynb", as_version=4)
     assert any("n_tokens = 100" in cell.source and "seeds = [0, 1]" in cell.source for cell in notebook.cells)
     run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"}, {})
-    assert "unknown profile 'qick' (did you mean 'quick'?); valid: laptop, paper, quick" in run.error
+    assert "unknown profile 'qick' (did you mean 'quick'?); valid: smoke, quick" in run.error
 
 
 def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, monkeypatch):
