@@ -1,7 +1,8 @@
-"""Figures: a tidy table in, Axes out. One style, one colour and marker a model throughout the book."""
+"""Figures: a tidy table in, Axes out. One style, one colour and marker per model throughout the book."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,19 +11,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from helpers.vocabulary import STRUCTURAL
+from helpers.vocabulary import ORDER, STRUCTURAL
 
 STYLE = Path(__file__).parent / "book.mplstyle"
-_COLOURS = sns.color_palette("colorblind")
-# Okabe and Ito's colours as seaborn orders them; the markers tell the models apart without colour too.
-MODELS = {
-    "Dep": (_COLOURS[2], "s"),
-    "NLI": (_COLOURS[0], "o"),
-    "QA": (_COLOURS[1], "^"),
-    "Base": ("black", "D"),
-    "Random": (_COLOURS[7], "x"),
-    "Lexical": (_COLOURS[5], "v"),
-}
+# Okabe and Ito's colours as seaborn orders them.
+_PALETTE = sns.color_palette("colorblind")
+COLOURS = dict(
+    zip(ORDER, (_PALETTE[2], _PALETTE[0], _PALETTE[1], "black", _PALETTE[7], _PALETTE[5]), strict=True)
+)
+MARKERS = dict(zip(ORDER, "so^Dxv", strict=True))  # tell the models apart without colour too
 METRICS = {
     "rsa_pearson": "RSA to Base (Pearson)",
     "rsa_pearson_centred": "RSA to Base, centred",
@@ -45,36 +42,49 @@ def use_style() -> None:
 def layer_curves(
     frame: pd.DataFrame, ax: Axes | None = None, *, dashed: bool = False, label: str = "{}"
 ) -> Axes:
-    """A line a model over the layers, with its interval as a band.
+    """A line per model over the layers, with its interval as a band.
 
     ``frame`` has the columns ``model, layer, value`` and, for bands, ``ci_low, ci_high``; one metric and one
-    value a model and layer. ``dashed`` draws hollow markers on dashed lines (the paper's numbers).
+    value per model and layer. ``dashed`` draws hollow markers on dashed lines (the paper's numbers).
     ``label`` is filled with the model's name.
     """
     ax = ax or plt.gca()
-    for model in [m for m in MODELS if m in set(frame["model"])]:
-        rows = frame[frame["model"] == model].sort_values("layer")
-        colour, marker = MODELS[model]
-        layers = rows["layer"].to_numpy(dtype=float)
-        ax.plot(
-            layers,
-            rows["value"],
-            color=colour,
-            marker=marker,
-            linestyle=(0, (4, 2)) if dashed else "-",
-            linewidth=1.2 if dashed else None,
-            markerfacecolor="none" if dashed else None,
-            label=label.format(model),
-        )
-        if "ci_low" in rows and rows["ci_low"].notna().any():
-            low, high = rows["ci_low"].astype(float), rows["ci_high"].astype(float)
-            ax.fill_between(layers, low, high, color=colour, alpha=0.18, linewidth=0)
+    for model in _in_order(frame):
+        rows = frame[frame["model"] == model]
+        _curve(rows, ax, COLOURS[model], MARKERS[model], label.format(model), dashed)
     ax.set_xlabel("layer (0: first block's output; −1: embeddings)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if "metric" in frame and frame["metric"].nunique() == 1:
         metric = frame["metric"].iloc[0]
         ax.set_ylabel(METRICS.get(metric, metric))
     return ax
+
+
+def _in_order(frame: pd.DataFrame) -> list[str]:
+    return [model for model in ORDER if model in set(frame["model"])]
+
+
+def _curve(rows: pd.DataFrame, ax: Axes, colour: Any, marker: str, label: str, dashed: bool) -> None:
+    """``value`` over ``layer``, with ``ci_low`` to ``ci_high`` as a band where there are intervals.
+
+    Where there is a column ``p_value`` a marker is filled only if p is at most .05.
+    """
+    rows = rows.sort_values("layer")
+    layers, values = rows["layer"].to_numpy(dtype=float), rows["value"].to_numpy(dtype=float)
+    line = dict(color=colour, linestyle=(0, (4, 2)) if dashed else "-", linewidth=1.2 if dashed else None)
+    if "p_value" in rows:
+        ax.plot(layers, values, **line)
+        for sure, fill in ((True, colour), (False, "white")):
+            at = (rows["p_value"].to_numpy(dtype=float) <= 0.05) == sure
+            dots = dict(linestyle="", marker=marker, markerfacecolor=fill, markeredgecolor=colour)
+            ax.plot(layers[at], values[at], **dots)
+        ax.plot([], [], **line, marker=marker, label=label)
+    else:
+        hollow = "none" if dashed else None
+        ax.plot(layers, values, **line, marker=marker, markerfacecolor=hollow, label=label)
+    if "ci_low" in rows and rows["ci_low"].notna().any():
+        low, high = rows["ci_low"].astype(float), rows["ci_high"].astype(float)
+        ax.fill_between(layers, low, high, color=colour, alpha=0.18, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def panels(
@@ -127,16 +137,16 @@ def rsa_curves(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     frame = frame[frame["layer"] >= 0]
     ax = layer_curves(frame[frame["analysis"] == "rsa"], ax)
     between = frame[frame["analysis"] == "rsa_between_seeds"]
-    for number, model in enumerate(m for m in MODELS if m in set(between["model"])):
+    for number, model in enumerate(_in_order(between)):
         rows = between[between["model"] == model].sort_values("layer")
         label = "_" if number else "two seeds of a model"
         layers = rows["layer"].to_numpy(dtype=float)
-        ax.plot(layers, rows["value"], color=MODELS[model][0], linestyle=":", label=label)
+        ax.plot(layers, rows["value"], color=COLOURS[model], linestyle=":", label=label)
     return ax
 
 
 def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Scores as dots, a row each, with intervals; rows with the same ``label`` share a line.
+    """Scores as dots with intervals, one per row; rows with the same ``label`` share a line.
 
     ``frame`` has ``label`` (text of the line), ``kind`` (what the dot is: the legend), ``value`` and
     optionally ``ci_low, ci_high``.
@@ -152,8 +162,8 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         value = rows["value"].to_numpy(dtype=float)
         if "ci_low" in rows and rows["ci_low"].notna().any():
             spread = np.abs(rows[["ci_low", "ci_high"]].to_numpy(dtype=float).T - value)
-            ax.errorbar(value, y, xerr=spread, fmt="none", color=_COLOURS[number], capsize=3)
-        ax.plot(value, y, linestyle="", marker=markers[number], color=_COLOURS[number], label=kind)
+            ax.errorbar(value, y, xerr=spread, fmt="none", color=_PALETTE[number], capsize=3)
+        ax.plot(value, y, linestyle="", marker=markers[number], color=_PALETTE[number], label=kind)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.6, -0.4)
     ax.set_xlim(0, 1)
@@ -166,7 +176,7 @@ def differences(tables: dict[str, pd.DataFrame], *, limit: float = 10) -> np.nda
     """Differences between models in points as maps of colours side by side, by their titles.
 
     A table has ``model, inputs, value`` (fractions of 1) and, for stars where the interval excludes zero,
-    ``ci_low, ci_high``; one row a model and input. All maps have the same lines, one for each of ``inputs``
+    ``ci_low, ci_high``; one row per model and input. All maps have the same lines, one for each of ``inputs``
     in the order of the fullest table; what a table lacks is blank. Colours saturate at ``limit`` points.
     Returns the Axes.
     """
@@ -177,18 +187,37 @@ def differences(tables: dict[str, pd.DataFrame], *, limit: float = 10) -> np.nda
     for ax, (title, frame) in zip(axes[0], tables.items(), strict=True):
         points = frame.assign(value=100 * frame["value"].astype(float))
         grid = points.pivot(index="inputs", columns="model", values="value")
-        grid = grid.reindex(lines)[[model for model in MODELS if model in grid]]
-        told = grid.map(lambda value: f"{value:+.1f}".replace("-", "−"))
+        grid = grid.reindex(lines)[_in_order(frame)]
+        text = grid.map(lambda value: f"{value:+.1f}".replace("-", "−"))
         if "ci_low" in frame:
             sure = frame[(frame["ci_low"] > 0) | (frame["ci_high"] < 0)]
             for row in sure.itertuples():
-                told.loc[row.inputs, row.model] += "*"
+                text.loc[row.inputs, row.model] += "*"
         colours = dict(cmap="vlag_r", center=0, vmin=-limit, vmax=limit, cbar=False)
-        sns.heatmap(grid, ax=ax, annot=told, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
+        sns.heatmap(grid, ax=ax, annot=text, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
         ax.set(xlabel="", ylabel="", title=title)
         ax.grid(visible=False)
         ax.tick_params(rotation=0, length=0)
     return axes[0]
+
+
+def word_similarities(words: Sequence[str], before: np.ndarray, after: np.ndarray, model: str) -> np.ndarray:
+    """Similarities between a sentence's words in Base and in a fine-tuned model, as maps and as dots.
+
+    ``before`` and ``after`` (n_words, n_words) are symmetric; each map's colours span its own values. In the
+    panel on the right each dot is a pair of words. Returns the three Axes.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), width_ratios=[1, 1, 0.9])
+    for ax, matrix, title in ((axes[0], before, "Base"), (axes[1], after, f"tuned on {model}")):
+        colours = dict(cmap="viridis", vmin=matrix.min(), vmax=1, cbar=False)
+        labels = dict(xticklabels=words, yticklabels=words if ax is axes[0] else False)
+        sns.heatmap(matrix, ax=ax, square=True, **colours, **labels)
+        ax.set_title(f"{title}: {matrix.min():.2f} (dark) to 1")
+    upper = np.triu_indices(len(words), 1)
+    axes[2].scatter(before[upper], after[upper], s=14, color=COLOURS[model])
+    axes[2].set(xlabel="cosine in Base", ylabel="cosine after tuning", title="each dot a pair of words")
+    figure.tight_layout()
+    return axes
 
 
 def training_curves(
@@ -201,9 +230,9 @@ def training_curves(
     ax = ax or plt.gca()
     for number, (name, rows) in enumerate(frame.groupby("series", sort=False)):
         seen, held = rows[~rows["held_out"]], rows[rows["held_out"]]
-        ax.plot(seen[x], seen[y], color=_COLOURS[number], linewidth=1, label=f"{name}, training")
+        ax.plot(seen[x], seen[y], color=_PALETTE[number], linewidth=1, label=f"{name}, training")
         if len(held):
-            ax.plot(held[x], held[y], color=_COLOURS[number], marker="o", label=f"{name}, held out")
+            ax.plot(held[x], held[y], color=_PALETTE[number], marker="o", label=f"{name}, held out")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.legend()
@@ -216,47 +245,25 @@ def text_curves(
     """A line over the layers for each text or comparison of texts, with its interval as a band.
 
     ``frame`` has the columns ``inputs, layer, value`` and, for bands, ``ci_low, ci_high``; ``names`` gives
-    the inputs to draw their labels, and its order their colours and markers. Where there is a column
+    the labels of the inputs to draw, and their order the colours and markers. Where there is a column
     ``p_value`` a marker is filled only if p is at most .05. ``dashed`` draws hollow markers on dashed lines
     (the paper's numbers).
     """
     ax = ax or plt.gca()
     colours = sns.color_palette("viridis", len(names) + 1)  # the lightest is hard to see
     for (inputs, label), colour, marker in zip(names.items(), colours, "osD^vPX", strict=False):
-        rows = frame[frame["inputs"] == inputs].sort_values("layer")
-        if rows.empty:
-            continue
-        layers, value = rows["layer"].to_numpy(dtype=float), rows["value"].to_numpy(dtype=float)
-        line = dict(color=colour, linestyle=(0, (4, 2)) if dashed else "-", linewidth=1.2 if dashed else None)
-        if "p_value" in rows:
-            ax.plot(layers, value, **line)
-            for sure, fill in ((True, colour), (False, "white")):
-                at = (rows["p_value"].to_numpy(dtype=float) <= 0.05) == sure
-                dots = dict(linestyle="", marker=marker, markerfacecolor=fill, markeredgecolor=colour)
-                ax.plot(layers[at], value[at], **dots)
-            ax.plot([], [], **line, marker=marker, label=label)
-        else:
-            ax.plot(
-                layers,
-                value,
-                **line,
-                marker=marker,
-                markerfacecolor="none" if dashed else None,
-                label=label,
-            )
-        if "ci_low" in rows and rows["ci_low"].notna().any():
-            low, high = rows["ci_low"].astype(float), rows["ci_high"].astype(float)
-            ax.fill_between(layers, low, high, color=colour, alpha=0.18, linewidth=0)
+        rows = frame[frame["inputs"] == inputs]
+        if len(rows):
+            _curve(rows, ax, colour, marker, label, dashed)
     ax.set_xlabel("layer")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
 def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, xlabel: str) -> np.ndarray:
     """Scores over the layers of ablations, a panel for each model; the paper's curves dashed.
 
-    ``frame`` and ``paper`` have the columns of results, one metric a model; ``names`` gives their ``inputs``
-    labels. Returns the Axes.
+    ``frame`` and ``paper`` have the columns of results, one metric per model; ``names`` gives labels for
+    their ``inputs``. Returns the Axes.
     """
 
     def draw(rows: pd.DataFrame, ax: Axes, dashed: bool = False) -> Axes:
@@ -269,7 +276,7 @@ def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, x
 
 
 def domain_gaps(frame: pd.DataFrame, tasks: dict[str, str], controls: dict[str, str]) -> np.ndarray:
-    """Gaps between two texts over the layers: a column a task, the tuned model above and Random below.
+    """Gaps between two texts over the layers: a column per task, the tuned model above and Random below.
 
     ``frame`` has rows ``rsa_gap`` for :func:`text_curves`, ``tasks`` each model's corpus, ``controls`` the
     labels of the comparisons. Returns the Axes, (2, n_tasks).
@@ -282,7 +289,7 @@ def domain_gaps(frame: pd.DataFrame, tasks: dict[str, str], controls: dict[str, 
             ax.axhline(0, color="0.5", linewidth=0.8)
             ax.set(title=f"{who} on {model}'s texts", xlabel="", ylabel="")
         column[1].set_xlabel("layer")
-    axes[0, 0].set_ylabel("RSA in domain less out of domain")
+    axes[0, 0].set_ylabel("RSA in domain minus out of domain")
     axes[1, 0].set_ylabel("the same for an untuned encoder")
     handles = axes[0, -1].get_legend_handles_labels()
     axes[1, len(tasks) // 2].legend(*handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
@@ -292,7 +299,7 @@ def domain_gaps(frame: pd.DataFrame, tasks: dict[str, str], controls: dict[str, 
 def text_points(frame: pd.DataFrame, x: str, names: dict[str, str], ax: Axes | None = None) -> Axes:
     """A dot for each text with its interval; ``names`` gives the texts' labels in the legend's order.
 
-    ``frame`` has the columns ``inputs, value, ci_low, ci_high`` and the one named by ``x``, a row a text.
+    ``frame`` has the columns ``inputs, value, ci_low, ci_high`` and the one named by ``x``, one row per text.
     """
     ax = ax or plt.gca()
     colours = sns.color_palette("viridis", len(names) + 1)
@@ -325,7 +332,7 @@ def trees(words: Sequence[str], gold: np.ndarray, predicted: np.ndarray, ax: Axe
             ax.plot(
                 (a + b) / 2 + abs(b - a) / 2 * np.cos(angles),
                 side * (0.4 + height * np.sin(angles)),
-                color=_COLOURS[3] if wrong else "0.2" if side == 1 else _COLOURS[0],
+                color=_PALETTE[3] if wrong else "0.2" if side == 1 else _PALETTE[0],
                 linestyle=(0, (3, 2)) if wrong else "-",
                 linewidth=1.2,
                 marker="",

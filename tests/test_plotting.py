@@ -79,11 +79,10 @@ def test_scores_are_dots_on_the_line_of_their_label():
 
 
 def test_every_model_of_the_results_has_its_own_colour_and_marker():
-    from helpers.profiles import MODELS
+    from helpers.vocabulary import BASELINES, MODELS
 
-    assert set(MODELS) <= set(plotting.MODELS)
-    markers = [marker for _, marker in plotting.MODELS.values()]
-    assert len(set(markers)) == len(markers)
+    for looks in (plotting.COLOURS, plotting.MARKERS):
+        assert {*MODELS, *BASELINES, "Base"} == set(looks) and len(set(looks.values())) == len(looks)
 
 
 def test_texts_have_lines_in_the_order_of_their_names_and_filled_markers_where_p_is_small():
@@ -205,3 +204,14 @@ def test_sweeps_have_a_panel_a_model_with_the_papers_curve_dashed():
     own, papers = axes[1].lines[0], axes[1].lines[2]
     assert own.get_color() == papers.get_color() and papers.get_linestyle() != "-"
     np.testing.assert_array_equal(papers.get_ydata(), [0.9, 0.9])
+
+
+def test_a_sentences_words_are_compared_before_and_after():
+    before = np.array([[1, 0.5, 0.2], [0.5, 1, 0.1], [0.2, 0.1, 1]])
+    after = np.array([[1, 0.9, 0.8], [0.9, 1, 0.7], [0.8, 0.7, 1]])
+    axes = plotting.word_similarities(["a", "b", "c"], before, after, "NLI")
+    (dots,) = axes[2].collections
+    np.testing.assert_allclose(dots.get_offsets(), [[0.5, 0.9], [0.2, 0.8], [0.1, 0.7]])
+    assert axes[0].get_title("left") == "Base: 0.10 (dark) to 1"
+    assert axes[1].get_title("left") == "tuned on NLI: 0.70 (dark) to 1"
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["a", "b", "c"]

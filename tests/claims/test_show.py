@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from helpers import results
 from helpers.claims import judging, paper, show
 from helpers.claims.claims import CLAIMS
 from helpers.claims.judging import CONTRADICTED, INCONCLUSIVE, NOT_TESTED, SUPPORTED
@@ -46,3 +47,19 @@ def test_counts_of_verdicts_in_words():
         "moved": "2 of 3",
         "unable": "1",
     }
+
+
+def test_quoted_numbers_are_those_of_the_recorded_tables():
+    recorded = results.recorded_runs()
+    texts = show.quoted(recorded)
+    frozen = recorded["reduced"]["partial_freezing"]
+    row = results.select(frozen, metric="las", model="Dep", inputs="one_rate", layer=-1, seed=0)
+    assert texts["one_rate_Dep_none"] == results.format_rows(row, points=True)[0]
+    assert texts["paper_frozen_Dep"] == "3.5"  # as Figure 3 reads
+    f1 = results.select(recorded["reduced"]["finetuning"], metric="f1", inputs="in_domain")["value"]
+    assert texts["qa_without"] == ", ".join(f"{value:.3f}" for value in f1)
+    by_rate = recorded["reduced"]["rsa_by_rate"]
+    upper = by_rate[(by_rate["metric"] == "rsa_pearson") & by_rate["layer"].between(8, 10)]
+    for (rate, model), rows in upper.groupby(["inputs", "model"]):
+        (order,) = [part for part in texts["by_rate"].split("; ") if part.startswith(f"at {rate}, ")]
+        assert f"{model} {rows['value'].mean():.2f}" in order
