@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from helpers import corpora, profiles, provenance, results, store
+from helpers import corpora, profiles, progress, provenance, results, store
 from helpers.corpora import fetch
 
 SOURCES = ("_config.yml", "_toc.yml", "book")
@@ -24,7 +24,7 @@ OPTIONS = ("-W", "-n", "--keep-going", "--quiet")  # warnings are errors, refere
 
 
 @dataclass(frozen=True)
-class Run:
+class Outcome:
     """What became of a notebook: seconds taken (0 if it was in the store) and its error, if any."""
 
     name: str
@@ -49,9 +49,7 @@ def notebooks(root: Path) -> list[Path]:
     return [Path(f"{n}.ipynb") for n in names if (root / f"{n}.ipynb").is_file()]
 
 
-def build(
-    profile: str = "quick", *, only: str | None = None, overrides: dict | None = None, report=print
-) -> int:
+def build(profile: str = "quick", *, only: str | None = None, overrides: dict | None = None) -> int:
     """Make the book at a profile; returns 0, or 1 if a notebook or the build failed.
 
     ``overrides`` replace single settings in every notebook that has that parameter; ``only`` runs just the
@@ -68,47 +66,44 @@ def build(
     output = store.home() / "_build"
     stage = output / "stage"
     began = time.time()
-    fetch_needed(settings, report)
+    fetch_needed(settings)
     if only is None:
         shutil.rmtree(stage, ignore_errors=True)
     parameters, inputs = {"profile": profile} | overrides, provenance.fingerprints(settings)
-    runs = []
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
+    outcomes = []
     for number, name in enumerate(chosen):
         left = sum(expected[n] for n in chosen[number:])
-        report(
-            f"[{number + 1}/{len(chosen)}] {name.stem}" + (f"  (about {_clock(left)} left)" if left else "")
-        )
-        runs.append(_run(root / name, stage / name, parameters, inputs))
-        if runs[-1].error:
-            report(f"  FAILED: {runs[-1].error}")
-    failed = [run for run in runs if run.error]
-    if only is None:
-        report("building the pages")
-        if problem := _build_pages(root, stage, output):
-            failed.append(Run("pages", 0, problem))
-    report("")
-    for run in runs:
-        state = "FAILED" if run.error else "from the store" if not run.seconds else _clock(run.seconds)
-        report(f"  {run.name:<24} {state}")
-    for run in failed:
-        report(f"\n{run.name} failed:\n{run.error}")
+        about = f"  (about {_clock(left)} left)" if left else ""
+        progress.say(f"[{number + 1}/{len(chosen)}] {name.stem}{about}")
+        outcomes.append(_run(root / name, stage / name, parameters, inputs))
+        if outcomes[-1].error:
+            progress.say(f"  FAILED: {outcomes[-1].error}")
+    for outcome in outcomes:
+        seconds = "from the store" if not outcome.seconds else _clock(outcome.seconds)
+        progress.say(f"  {outcome.name:<24} {'FAILED' if outcome.error else seconds}")
+    failed = [outcome for outcome in outcomes if outcome.error]
     index = output / "html" / "index.html"
-    if only is not None:
-        report(f"\nnotebooks as run: {stage / 'notebooks'}")
-    elif index.is_file():
-        report(f"\nthe book: {index}")
-    report(f"{_clock(time.time() - began)} in all, {len(failed)} failed")
+    if only is None:
+        progress.say("building the pages")
+        if problem := _build_pages(root, stage, output):
+            progress.say(f"  FAILED: {problem}")
+            failed.append(Outcome("pages", 0, problem))
+        if index.is_file():
+            progress.say(f"the book: {index}")
+    else:
+        progress.say(f"notebooks as run: {stage / 'notebooks'}")
+    progress.say(f"{_clock(time.time() - began)} in all, {len(failed)} failed")
     return 1 if failed else 0
 
 
-def fetch_needed(settings: profiles.Profile, report=print) -> None:
+def fetch_needed(settings: profiles.Profile) -> None:
     """Download what a run needs and does not have; every corpus given as a local folder is left alone."""
     needed = {task.corpus for task in settings.tasks} | {settings.text}
     for row in corpora.describe(sorted(needed - set(settings.paths))):
         if row["present"] is False:
             size = f", {row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
-            report(f"fetching {row['name']}: {row['source']} ({row['licence']}{size})")
+            progress.say(f"fetching {row['name']}: {row['source']} ({row['licence']}{size})")
             try:
                 corpora.download([row["name"]])
             except fetch.FetchError as error:
@@ -121,7 +116,7 @@ def _expected_seconds(path: Path, profile: str) -> float:
     return 60 * metadata.get("minutes", {}).get(profile, 0)
 
 
-def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Run:
+def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Outcome:
     recorded = sorted(p for p in results.RECORDED.rglob("*") if p.is_file())
     spec = {
         "notebook": store.sha256(template),
@@ -144,18 +139,15 @@ def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Run:
     try:
         folder = artifacts.get("notebook", spec, execute)
     except Exception as error:
-        cell = getattr(error, "cell_index", None)  # papermill's own message is the whole traceback
-        told = (
-            f"cell {cell}: {error.ename}: {error.evalue}"
-            if cell is not None
-            else f"{type(error).__name__}: {error}"
-        )
+        message = f"{type(error).__name__}: {error}"
+        if (cell := getattr(error, "cell_index", None)) is not None:  # the message is the whole traceback
+            message = f"cell {cell}: {error.ename}: {error.evalue}"
         unfinished = artifacts.path("notebook", spec).with_suffix(".partial") / template.name
         if unfinished.is_file():
             shutil.copy(unfinished, target)
-        return Run(template.stem, took, told)
+        return Outcome(template.stem, took, message)
     shutil.copy(folder / template.name, target)
-    return Run(template.stem, took)
+    return Outcome(template.stem, took)
 
 
 def _papermill(template: Path, target: Path, parameters: dict) -> None:

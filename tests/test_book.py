@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from helpers import book, profiles, provenance, results
+from helpers import book, profiles, progress, provenance, results
 
 ROOT = book.source_root()
 NOTEBOOKS = book.notebooks(ROOT)
@@ -29,11 +29,21 @@ def home():
 
 @pytest.fixture(scope="session")
 def built(home):
-    """Folder of the built pages, and what was reported on the way."""
+    """Folder of the built pages, and what was said on the way."""
     lines = []
-    status = book.build("smoke", report=lines.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "say", lines.append)
+        status = book.build("smoke")
     assert status == 0, "\n".join(lines)
     return home / "_build" / "html", lines
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is said to the user while a test runs."""
+    lines = []
+    monkeypatch.setattr(progress, "say", lines.append)
+    return lines
 
 
 class Page(HTMLParser):
@@ -65,10 +75,10 @@ def pages(built):
 
 def test_the_report_names_every_notebook_and_where_the_book_is(built, home):
     folder, lines = built
-    told = "\n".join(lines)
+    text = "\n".join(lines)
     for name in NOTEBOOKS:
-        assert re.search(rf"  {name.stem} +(\d|from the store)", told)
-    assert f"the book: {folder / 'index.html'}" in told and "0 failed" in told
+        assert re.search(rf"  {name.stem} +(\d|from the store)", text)
+    assert f"the book: {folder / 'index.html'}" in text and "0 failed" in text
 
 
 def test_every_notebook_was_run_to_its_end(built, home):
@@ -131,24 +141,20 @@ def test_results_are_written_with_their_provenance(built, home):
     assert provenance.read(home / "results" / "smoke")["rsa"]["settings"]["name"] == "smoke"
 
 
-def test_a_second_build_runs_nothing_again(built):
-    lines = []
-    assert book.build("smoke", only="05", report=lines.append) == 0
-    assert any("from the store" in line for line in lines)
+def test_a_second_build_runs_nothing_again(built, said):
+    assert book.build("smoke", only="05") == 0
+    assert any("from the store" in line for line in said)
 
 
 def test_parameters_reach_a_notebook_and_a_wrong_one_fails_with_the_valid_ones(built, home):
-    lines = []
-    assert (
-        book.build("smoke", only="05", overrides={"n_tokens": 100, "seeds": (0, 1)}, report=lines.append) == 0
-    )
+    assert book.build("smoke", only="05", overrides={"n_tokens": 100, "seeds": (0, 1)}) == 0
     notebook = nbformat.read(home / "_build" / "stage" / "notebooks" / "05_rsa.ipynb", as_version=4)
     assert any("n_tokens = 100" in cell.source and "seeds = [0, 1]" in cell.source for cell in notebook.cells)
     run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"}, {})
     assert "unknown profile 'qick' (did you mean 'quick'?); valid: smoke, quick" in run.error
 
 
-def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, monkeypatch):
+def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, monkeypatch, said):
     real = book._papermill
 
     def failing(template, target, parameters):
@@ -160,7 +166,6 @@ def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, mo
     another = secrets.token_hex()  # a package that no run before has been of: the store outlives them
     monkeypatch.setattr(provenance, "code_hash", lambda: another)
     monkeypatch.setattr(book, "notebooks", lambda root: [n for n in NOTEBOOKS if n.stem[:2] in ("02", "05")])
-    lines = []
-    assert book.build("smoke", only="0", report=lines.append) == 1
-    told = "\n".join(lines)
-    assert "RuntimeError: planted" in told and re.search(r"05_rsa +\d+ s", told) and "1 failed" in told
+    assert book.build("smoke", only="0") == 1
+    text = "\n".join(said)
+    assert "RuntimeError: planted" in text and re.search(r"05_rsa +\d+ s", text) and "1 failed" in text

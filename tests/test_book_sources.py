@@ -11,6 +11,8 @@ import pytest
 import yaml
 from pybtex.database import parse_file
 
+from helpers.notebook import PARAMETERS
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.md"))
@@ -147,6 +149,18 @@ def test_exactly_one_parameters_cell_of_commented_literals(path):
         assert comments & set(range(statement.lineno, statement.end_lineno + 1)), (
             f"no comment on the line of: {ast.unparse(statement)}"
         )
+
+
+@notebooks
+def test_settings_are_set_in_the_parameters_cell_only(path):
+    """The next cell takes them from the notebook's variables, also when it is run once more later on."""
+    for cell in cells(path, "code"):
+        if "parameters" not in cell["metadata"].get("tags", []):
+            for node in ast.walk(ast.parse(source(cell))):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    assert node.id not in PARAMETERS, f"{node.id} is a setting: {source(cell)[:80]}"
+                if isinstance(node, ast.alias):
+                    assert (node.asname or node.name) not in PARAMETERS, node.name
 
 
 @notebooks
