@@ -21,13 +21,15 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-from helpers.corpora.files import decode, quoted
-from helpers.corpora.records import CorpusError, LabelledSpans, Sentence, Target
+from helpers.corpora.files import Brackets, Wrong, decode, quoted
+from helpers.corpora.records import CorpusError, LabelledSpan, LabelledSpans, Sentence, Span, Target
 
 MASK = "[WORD]"
+ENDINGS = ("gold_conll", "gold_skel")
 LAYOUTS = {  # columns besides those of the predicates
     True: 12,  # CoNLL-2012, with lines #begin document
     False: 8,  # PropBank's release
@@ -38,8 +40,6 @@ _CELL = re.compile(r"((?:\([^()*]+)*)(\*?)(\)*)")
 _CHAIN = re.compile(r"(\(?)(\d+)(\)?)")
 _EWT = re.compile(r"(?:.*/)?ewt/(\w+)/\d+/(.+)\.xml")
 
-Span = tuple[int, int, str]  # first word, end (exclusive), label
-
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
@@ -47,11 +47,11 @@ class Predicate:
 
     position: int
     sense: str
-    arguments: tuple[Span, ...]
+    arguments: tuple[LabelledSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ConllSentence:
+class ConllSentence(Sentence):
     """A sentence of a CoNLL-2012 file.
 
     Spans are (first, end, label) with positions of words from 0, the end exclusive; of nested spans the
@@ -59,17 +59,12 @@ class ConllSentence:
     the sentences of a document's part from 0.
     """
 
-    id: str
-    document: str
-    part: int
-    number: int
-    words: tuple[str, ...]
-    xpos: tuple[str, ...]
-    constituents: tuple[Span, ...]
-    predicates: tuple[Predicate, ...]
-    entities: tuple[Span, ...] = ()
-    mentions: tuple[Span, ...] = ()
-    genre: str = ""
+    part: int = 0
+    number: int = 0
+    constituents: tuple[LabelledSpan, ...] = ()
+    predicates: tuple[Predicate, ...] = ()
+    entities: tuple[LabelledSpan, ...] = ()
+    mentions: tuple[LabelledSpan, ...] = ()
 
 
 def read(path: str | Path) -> list[ConllSentence]:
@@ -146,10 +141,7 @@ def constituents(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
     chain is a target of its own, so that a span may come several times with different labels. Empty
     elements are not in the columns, nor are phrases that dominate nothing else.
     """
-    return _task(
-        (s, [Target((first, end), None, (_category(label),)) for first, end, label in s.constituents])
-        for s in sentences
-    )
+    return _task((s, [Target(_span(c), None, (_category(c[2]),)) for c in s.constituents]) for s in sentences)
 
 
 def srl(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
@@ -163,9 +155,7 @@ def srl(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
 
 def entities(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
     """Named entities with their types (18 in OntoNotes)."""
-    return _task(
-        (s, [Target((first, end), None, (label,)) for first, end, label in s.entities]) for s in sentences
-    )
+    return _task((s, [Target(_span(e), None, (e[2],)) for e in s.entities]) for s in sentences)
 
 
 def coreference(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
@@ -176,24 +166,24 @@ def coreference(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
     return _task((s, mention_pairs(s.mentions)) for s in sentences)
 
 
-def mention_pairs(mentions: Iterable[Span]) -> list[Target]:
+def mention_pairs(mentions: Iterable[LabelledSpan]) -> list[Target]:
     """A target for each pair of a sentence's mentions, whose labels name their chains, in their order."""
     ordered = sorted(set(mentions))
-    return [
-        Target((a, b), (c, d), (str(int(left == right)),))
-        for (a, b, left), (c, d, right) in combinations(ordered, 2)
-    ]
+    return [Target(_span(a), _span(b), (str(int(a[2] == b[2])),)) for a, b in combinations(ordered, 2)]
+
+
+def _span(labelled: LabelledSpan) -> Span:
+    return labelled[:2]
 
 
 def _task(targets: Iterable[tuple[ConllSentence, list[Target]]]) -> list[LabelledSpans]:
     """Records of the sentences that have targets."""
     records = []
-    for sentence, found in targets:
+    for sentence, labelled in targets:
         if MASK in sentence.words:
             raise ValueError(f"sentence {sentence.id}: its words are masked; use join_words first")
-        if found:
-            document, genre = sentence.document, sentence.genre
-            records.append(LabelledSpans(sentence.id, sentence.words, tuple(found), document, genre))
+        if labelled:
+            records.append(LabelledSpans.of(sentence, labelled))
     return records
 
 
@@ -202,13 +192,11 @@ def _category(label: str) -> str:
 
 
 def _roles(predicate: Predicate) -> Iterator[Target]:
-    verb = next(
-        ((first, end) for first, end, label in predicate.arguments if label == "V"),
-        (predicate.position, predicate.position + 1),
-    )
-    for first, end, label in predicate.arguments:
-        if label != "V":
-            yield Target(verb, (first, end), (label,))
+    own = (predicate.position, predicate.position + 1)
+    verb = next((_span(argument) for argument in predicate.arguments if argument[2] == "V"), own)
+    for argument in predicate.arguments:
+        if argument[2] != "V":
+            yield Target(verb, _span(argument), (argument[2],))
 
 
 def _moved(tags: tuple[str, ...], others: tuple[str, ...]) -> bool:
@@ -244,16 +232,16 @@ def _files(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _gold(path: Path, names: Iterable[str]) -> list[str]:
-    for ending in ("gold_conll", "gold_skel"):
-        found = sorted(name for name in names if name.endswith(ending))
-        if found:
-            return found
+    for ending in ENDINGS:
+        matches = sorted(name for name in names if name.endswith(ending))
+        if matches:
+            return matches
     raise CorpusError(path, None, "expected files named *gold_conll or *gold_skel, found none")
 
 
 def _zip(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(("gold_conll", "gold_skel"))]
+        names = [name for name in archive.namelist() if name.endswith(ENDINGS)]
         return {name: archive.read(name) for name in names}
 
 
@@ -262,12 +250,13 @@ def _tar(path: Path) -> dict[str, bytes]:
         return {
             member.name: archive.extractfile(member).read()
             for member in archive
-            if member.isfile() and member.name.endswith(("gold_conll", "gold_skel"))
+            if member.isfile() and member.name.endswith(ENDINGS)
         }
 
 
 def _parse(name: str, text: str) -> Iterator[tuple[int, ConllSentence]]:
     """(line, sentence) of each sentence of a file."""
+    wrong = partial(CorpusError, name)
     lines = text.split("\n")
     marked = any(line.startswith("#begin document") for line in lines)
     rows: list[tuple[int, list[str]]] = []
@@ -276,80 +265,67 @@ def _parse(name: str, text: str) -> Iterator[tuple[int, ConllSentence]]:
     for at, line in enumerate(lines[:-1], 1):
         if line.startswith("#"):
             if rows:
-                raise CorpusError(name, at, "expected a blank line after the sentence's last word")
+                raise wrong(at, "expected a blank line after the sentence's last word")
             if line.startswith("#begin document"):
                 if begun or not _BEGIN.match(line):
                     expected = "#end document" if begun else "#begin document (name); part 000"
-                    raise CorpusError(name, at, f"expected {expected}, found {quoted(line)}")
+                    raise wrong(at, f"expected {expected}, found {quoted(line)}")
                 begun, number = at, 0
             elif line.startswith("#end document"):
                 if not begun:
-                    raise CorpusError(name, at, f"expected #begin document, found {quoted(line)}")
+                    raise wrong(at, f"expected #begin document, found {quoted(line)}")
                 begun = 0
         elif line.strip():
             if marked and not begun:
-                raise CorpusError(name, at, f"expected #begin document, found {quoted(line)}")
+                raise wrong(at, f"expected #begin document, found {quoted(line)}")
             rows.append((at, line.split()))
         elif rows:
-            yield rows[0][0], _sentence(name, rows, marked, number)
+            yield rows[0][0], _sentence(wrong, rows, marked, number)
             rows, number = [], number + 1
     if lines[-1] or rows:
-        raise CorpusError(
-            name,
-            len(lines) - (not lines[-1]),
-            "expected a blank line after the last sentence (file cut short?)",
-        )
+        last = len(lines) - (not lines[-1])
+        raise wrong(last, "expected a blank line after the last sentence (file cut short?)")
     if begun:
-        raise CorpusError(name, begun, "expected #end document after this line, found none (file cut short?)")
+        raise wrong(begun, "expected #end document after this line, found none (file cut short?)")
 
 
-def _sentence(name: str, rows: list[tuple[int, list[str]]], marked: bool, number: int) -> ConllSentence:
+def _sentence(wrong: Wrong, rows: list[tuple[int, list[str]]], marked: bool, number: int) -> ConllSentence:
     """The sentence of some (line, columns). ``marked``: in CoNLL-2012's own layout, not in PropBank's."""
     least = LAYOUTS[marked]
     start, first = rows[0]
     if len(first) < least:
-        raise CorpusError(name, start, f"expected at least {least} columns, found {len(first)}")
-    for at, columns in rows:
-        if len(columns) != len(first):
-            problem = f"expected {len(first)} columns, as in line {start}, found {len(columns)}"
-            raise CorpusError(name, at, problem)
+        raise wrong(start, f"expected at least {least} columns, found {len(first)}")
     for word, (at, columns) in enumerate(rows):
-        if columns[:2] != first[:2] or columns[2] != str(word):
-            expected, found = (" ".join(c) for c in ((*first[:2], str(word)), columns[:3]))
-            raise CorpusError(name, at, f"expected the document, part and word {expected}, found {found}")
+        if len(columns) != len(first):
+            raise wrong(at, f"expected {len(first)} columns, as in line {start}, found {len(columns)}")
+        place = [*first[:2], str(word)]
+        if columns[:3] != place:
+            there = f"{' '.join(place)}, found {' '.join(columns[:3])}"
+            raise wrong(at, f"expected the document, part and word {there}")
     if not first[1].isdecimal():
-        raise CorpusError(name, start, f"expected a number for the part, found {quoted(first[1])}")
+        raise wrong(start, f"expected a number for the part, found {quoted(first[1])}")
     framed = [word for word, (_, columns) in enumerate(rows) if columns[7] != "-"]
     if len(first) != least + len(framed):
-        raise CorpusError(
-            name,
-            start,
-            f"expected {least + len(framed)} columns ({least} and one for each of the sentence's "
-            f"{len(framed)} framesets), found {len(first)}",
-        )
-    if marked:
-        part = int(first[1])
-        identifier = f"{first[0]}.{part:03d}.{number}"
-        entity_spans, mentions = _spans(name, rows, 10), _mentions(name, rows)
-    else:  # the second column is the sentence's number
-        part, number = 0, int(first[1])
-        identifier = f"{first[0]}.{number}"
-        entity_spans = mentions = ()
+        why = f"{least} and one for each of the sentence's {len(framed)} framesets"
+        raise wrong(start, f"expected {least + len(framed)} columns ({why}), found {len(first)}")
+    part = int(first[1])
+    if not marked:  # the second column is the sentence's number
+        part, number = 0, part
     columns_of = range(11 if marked else 8, len(first) - marked)
     return ConllSentence(
-        id=identifier,
+        id=f"{first[0]}.{part:03d}.{number}" if marked else f"{first[0]}.{number}",
         document=first[0],
         part=part,
         number=number,
         words=tuple(columns[3] for _, columns in rows),
         xpos=tuple(sys.intern(columns[4]) for _, columns in rows),
-        constituents=_spans(name, rows, 5),
+        constituents=_spans(wrong, rows, 5),
         predicates=tuple(
-            Predicate(word, _sense(*rows[word][1][6:8]), _spans(name, rows, column))
+            Predicate(word, _sense(*rows[word][1][6:8]), _spans(wrong, rows, column))
             for word, column in zip(framed, columns_of, strict=True)
         ),
-        entities=entity_spans,
-        mentions=mentions,
+        entities=_spans(wrong, rows, 10) if marked else (),
+        mentions=_mentions(wrong, rows) if marked else (),
         genre=_genre(first[0]),
     )
 
@@ -363,62 +339,41 @@ def _genre(document: str) -> str:
     return ewt[1] if ewt else document.partition("/")[0] if "/" in document else ""
 
 
-def _spans(name: str, rows: list[tuple[int, list[str]]], column: int) -> tuple[Span, ...]:
+def _spans(wrong: Wrong, rows: list[tuple[int, list[str]]], column: int) -> tuple[LabelledSpan, ...]:
     """The spans of a column of brackets such as ``(NP*``, ``*``, ``*))`` or ``(DATE)``, outer spans first."""
-    spans: list[list] = []
-    unclosed: list[int] = []
+    brackets = Brackets()
     for word, (at, columns) in enumerate(rows):
         cell = columns[column]
         if cell in ("*", "-"):
             continue
         match = _CELL.fullmatch(cell)
         if match is None or not (match[2] or match[1] and match[3]):
-            raise CorpusError(
-                name,
-                at,
-                f"expected brackets such as (NP*, * or *) in column {column + 1}, found {quoted(cell)}",
-            )
+            expected = f"expected brackets such as (NP*, * or *) in column {column + 1}"
+            raise wrong(at, f"{expected}, found {quoted(cell)}")
         for label in match[1].split("(")[1:]:
-            unclosed.append(len(spans))
-            spans.append([word, 0, sys.intern(label)])
+            brackets.open(word, sys.intern(label))
         for _ in match[3]:
-            if not unclosed:
-                raise CorpusError(name, at, f"column {column + 1}: expected an open bracket before {cell}")
-            spans[unclosed.pop()][1] = word + 1
-    if unclosed:
-        word, _, label = spans[unclosed[-1]]
-        raise CorpusError(
-            name,
-            rows[word][0],
-            f"column {column + 1}: expected a bracket that closes ({label} within the sentence",
-        )
-    return tuple(tuple(span) for span in spans)
+            if not brackets.close(word):
+                raise wrong(at, f"column {column + 1}: expected an open bracket before {cell}")
+    for word, label in reversed(brackets.unclosed()):  # the innermost first
+        problem = f"column {column + 1}: expected a bracket that closes ({label} within the sentence"
+        raise wrong(rows[word][0], problem)
+    return brackets.spans()
 
 
-def _mentions(name: str, rows: list[tuple[int, list[str]]]) -> tuple[Span, ...]:
+def _mentions(wrong: Wrong, rows: list[tuple[int, list[str]]]) -> tuple[LabelledSpan, ...]:
     """The mentions of the last column, such as ``(3|(11``, ``3)`` or ``(7)``, which may cross."""
-    mentions: list[Span] = []
-    unclosed: dict[str, list[int]] = {}
+    brackets = Brackets()
     for word, (at, columns) in enumerate(rows):
-        if columns[-1] == "-":
-            continue
-        for cell in columns[-1].split("|"):
+        for cell in columns[-1].split("|") if columns[-1] != "-" else ():
             match = _CHAIN.fullmatch(cell)
             if match is None or not (match[1] or match[3]):
-                raise CorpusError(
-                    name, at, f"expected a mention such as (3, 3), (3) or -, found {quoted(columns[-1])}"
-                )
+                raise wrong(at, f"expected a mention such as (3, 3), (3) or -, found {quoted(columns[-1])}")
             chain = sys.intern(match[2])
             if match[1]:
-                unclosed.setdefault(chain, []).append(word)
-            if match[3]:
-                if not unclosed.get(chain):
-                    raise CorpusError(name, at, f"expected an open mention of chain {chain} before {cell}")
-                mentions.append((unclosed[chain].pop(), word + 1, chain))
-    left = [(words[-1], chain) for chain, words in unclosed.items() if words]
-    if left:
-        word, chain = min(left)
-        raise CorpusError(
-            name, rows[word][0], f"expected the mention of chain {chain} to close within the sentence"
-        )
-    return tuple(sorted(mentions, key=lambda span: (span[0], -span[1], span[2])))
+                brackets.open(word, chain, key=chain)
+            if match[3] and not brackets.close(word, key=chain):
+                raise wrong(at, f"expected an open mention of chain {chain} before {cell}")
+    for word, chain in brackets.unclosed():
+        raise wrong(rows[word][0], f"expected the mention of chain {chain} to close within the sentence")
+    return tuple(sorted(brackets.spans(), key=lambda span: (span[0], -span[1], span[2])))

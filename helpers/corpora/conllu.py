@@ -5,11 +5,10 @@ multiword tokens (``1-2``) and of empty nodes (``8.1``) are checked for their fo
 """
 
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from helpers.corpora.files import cycle, quoted, read_text
+from helpers.corpora.files import Wrong, cycle, quoted, read_text
 from helpers.corpora.records import CorpusError, Sentence
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
@@ -111,7 +110,7 @@ def _id_problem(identifier: str, words: int) -> str:
 
 
 def _sentence(
-    wrong: Callable[[int, str], CorpusError],
+    wrong: Wrong,
     rows: list[tuple[int, list[str]]],
     name: str,
     document: str,

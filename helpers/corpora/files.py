@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.corpora.records import CorpusError
+from helpers.corpora.records import CorpusError, LabelledSpan
 from helpers.store import sha256
+
+Wrong = Callable[[int, str], CorpusError]  # of a line and what is wrong with it
 
 
 def read_text(path: str | Path) -> str:
@@ -69,6 +71,32 @@ def field(parent: dict, name: str, kind: type, wrong: Callable[[str], CorpusErro
 def shown(parent: dict, name: str) -> str:
     """The value of a JSON object's key, or the keys that there are instead, for an error message."""
     return quoted(json.dumps(parent[name])) if name in parent else f"only {', '.join(parent) or 'nothing'}"
+
+
+class Brackets:
+    """Labelled spans of words whose brackets open and close; those of one key close from the inside out."""
+
+    def __init__(self) -> None:
+        self._spans: list[list] = []  # [first, end, label] in the order in which they open; end 0 while open
+        self._open: dict[str, list[list]] = {}
+
+    def open(self, word: int, label: str, *, key: str = "") -> None:
+        self._spans.append([word, 0, label])
+        self._open.setdefault(key, []).append(self._spans[-1])
+
+    def close(self, word: int, *, key: str = "") -> bool:
+        """Close the innermost span of a key after a word; False if none is open."""
+        if not self._open.get(key):
+            return False
+        self._open[key].pop()[1] = word + 1
+        return True
+
+    def unclosed(self) -> list[tuple[int, str]]:
+        """(word, label) of the spans that are still open."""
+        return [(first, label) for first, end, label in self._spans if not end]
+
+    def spans(self) -> tuple[LabelledSpan, ...]:
+        return tuple((first, end, label) for first, end, label in self._spans)
 
 
 def sha256_of(path: Path) -> str:

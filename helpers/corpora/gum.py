@@ -10,7 +10,7 @@ ones all count, and an entity mentioned but once is one as well. Sentences witho
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,13 @@ from pathlib import Path
 from helpers import progress
 from helpers.corpora import conllu
 from helpers.corpora.conll2012 import mention_pairs
-from helpers.corpora.files import quoted, read_text
-from helpers.corpora.records import CorpusError, LabelledSpans, Sentence, Span, Target
+from helpers.corpora.files import Brackets, Wrong, quoted, read_text
+from helpers.corpora.records import CorpusError, LabelledSpan, LabelledSpans, Sentence, Span, Target
 
 TYPES = (
     "abstract", "animal", "event", "object", "organization",
     "person", "place", "plant", "substance", "time",
 )  # fmt: skip
-
-Wrong = Callable[[int, str], CorpusError]  # line, problem
 
 _LAYOUT = re.compile(r"# global\.Entity = (\S+)\s*$")
 _BRACKET = re.compile(r"\(([^()]+)(\)?)|([^()]+)\)")
@@ -117,39 +115,36 @@ def coreference(sentences: Sequence[MentionSentence]) -> list[LabelledSpans]:
 
 
 def _mentions(wrong: Wrong, cells: list[tuple[int, str]], layout: list[str]) -> tuple[Mention, ...]:
-    spans: list[list] = []  # [first, end, entity with its part, type]
-    unclosed: dict[str, list[int]] = {}
+    brackets = Brackets()  # labelled with the name of the entity and part, and the type
     for word, (number, cell) in enumerate(cells):
         matches = list(_BRACKET.finditer(cell))
         if "".join(match[0] for match in matches) != cell:
             raise wrong(number, f"expected (entity-type-..., (...) or entity), found {quoted(cell)}")
         for match in matches:
-            entity = match[3]
+            name = match[3]
             if match[1]:
                 fields = match[1].split("-")
                 if len(fields) <= max(map(layout.index, ("GRP", "etype"))):
                     raise wrong(number, f"expected the fields {'-'.join(layout)}, found {quoted(match[1])}")
-                entity, kind = (fields[layout.index(name)] for name in ("GRP", "etype"))
+                name, kind = (fields[layout.index(field)] for field in ("GRP", "etype"))
                 if kind not in TYPES:
                     raise wrong(
                         number, f"expected an entity type of {', '.join(TYPES)}, found {quoted(kind)}"
                     )
-                unclosed.setdefault(entity, []).append(len(spans))
-                spans.append([word, 0, entity, kind])
-            if not match[1] or match[2]:
-                if not unclosed.get(entity):
-                    raise wrong(number, f"expected an open mention of {entity} before {match[0]}")
-                spans[unclosed[entity].pop()][1] = word + 1
-    for word, end, entity, _ in spans:
-        if not end:
-            raise wrong(cells[word][0], f"expected the mention of {entity} to close within the sentence")
-    return _joined(wrong, cells, spans)
+                brackets.open(word, f"{name} {kind}", key=name)
+            if (match[2] or not match[1]) and not brackets.close(word, key=name):
+                raise wrong(number, f"expected an open mention of {name} before {match[0]}")
+    for word, label in brackets.unclosed():
+        expected = f"expected the mention of {label.rpartition(' ')[0]} to close within the sentence"
+        raise wrong(cells[word][0], expected)
+    return _joined(wrong, cells, brackets.spans())
 
 
-def _joined(wrong: Wrong, cells: list[tuple[int, str]], spans: list[list]) -> tuple[Mention, ...]:
+def _joined(wrong: Wrong, cells: list[tuple[int, str]], spans: Iterable[LabelledSpan]) -> tuple[Mention, ...]:
     """Mentions from spans, with the parts of those that are not contiguous put together."""
     mentions: list[tuple[str, str, list[Span], int]] = []  # entity, type, parts, how many there must be
-    for first, end, name, kind in spans:
+    for first, end, label in spans:
+        name, _, kind = label.rpartition(" ")
         part = _PART.fullmatch(name)
         entity, at, total = (part[1], int(part[2]), int(part[3])) if part else (name, 1, 1)
         if at == 1:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Span = tuple[int, int]  # first word of a sentence, from 0; end, exclusive
+LabelledSpan = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)

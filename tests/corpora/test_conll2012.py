@@ -144,7 +144,7 @@ def test_tasks(file):
 
 def test_a_predicate_without_a_verb_is_its_own_word():
     predicate = Predicate(1, "see.01", ((0, 1, "ARG0"),))
-    sentence = ConllSentence("1", "d", 0, 0, ("She", "saw"), ("PRP", "VBD"), (), (predicate,))
+    sentence = ConllSentence("1", ("She", "saw"), xpos=("PRP", "VBD"), predicates=(predicate,))
     assert targets(conll2012.srl([sentence])) == [[((1, 2), (0, 1), "ARG0")]]
 
 
@@ -315,7 +315,7 @@ def test_broken_archives_and_folders(file, tmp_path):
 def skeleton(document, number, tags):
     words = (conll2012.MASK,) * len(tags)
     return ConllSentence(
-        f"{document}.{number}", document, 0, number, words, tuple(tags), (), (), genre="email"
+        f"{document}.{number}", words, document, genre="email", xpos=tuple(tags), number=number
     )
 
 
