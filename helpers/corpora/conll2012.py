@@ -1,6 +1,6 @@
 """The columns of the CoNLL-2012 shared task (Pradhan et al., 2012), in which OntoNotes 5 is probed.
 
-https://conll.cemantix.org/2012/data.html. A file has a line a word and a blank line after a sentence:
+https://conll.cemantix.org/2012/data.html. A file has one line per word and a blank line after each sentence:
 document, part, word number, word, part of speech, parse bit, predicate's lemma, frameset, word sense,
 speaker, named entities, a column of arguments for each predicate of the sentence, coreference. PropBank's
 own release (https://github.com/propbank/propbank-release) leaves out the columns sense, speaker, entities
@@ -102,7 +102,7 @@ def join_words(
     the number of others by reason: ``no such document``, ``no such sentence``, ``other length``, and
     ``other words``, where the length agrees by chance: the tags agree better when some are moved by a
     word. With one split as ``treebank`` these sentences are that split's; with all three, the numbers
-    tell how well the corpora align.
+    show how well the corpora align.
     """
     by_number: dict[str, dict[int, Sentence]] = {}
     for sentence in treebank:
@@ -127,11 +127,6 @@ def join_words(
             document = source.id.rpartition("-")[0]
             joined.append(replace(sentence, id=source.id, document=document, words=source.words))
     return joined, dict(failures)
-
-
-def pos(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:
-    """Parts of speech: every word with its Penn Treebank tag."""
-    return _task((s, [Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos)]) for s in sentences)
 
 
 def constituents(sentences: Iterable[ConllSentence]) -> list[LabelledSpans]:

@@ -95,7 +95,7 @@ def _genre(document: str) -> str:
 
 
 def _id_problem(identifier: str, words: int) -> str:
-    """What was expected for the id of a line after so many words; empty if the id is right."""
+    """What was expected as the id of a line after that many words; empty if the id is right."""
     span, empty = _RANGE.match(identifier), _EMPTY.match(identifier)
     if _WORD.match(identifier):
         right, expected = int(identifier) == words + 1, f"word {words + 1} (consecutive ids)"

@@ -25,7 +25,7 @@ Treebank is divided as UD's; SemEval's development part is cut from its training
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,7 @@ SUBSETS: dict[str, Callable[[str], bool]] = {
 
 Paths = Mapping[str, str | Path]  # corpus -> local folder (or file)
 Files = dict[str, dict[str, list[Path]]]  # corpus -> split -> files
+Targets = dict[str, list[LabelledSpans]]  # task -> sentences
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,14 @@ class Source:
 
     what: str
     corpora: tuple[str, ...]
-    read: Callable[[str, Files], dict[str, list[LabelledSpans]]]
+    read: Callable[[str, Files], Targets]
     subfolder: str = ""
 
 
 def tasks(suite: str, paths: Paths | None = None) -> tuple[str, ...]:
     """The tasks of a suite whose corpora are downloaded or have a local folder in ``paths``.
 
-    :func:`missing` tells what the others need. Raises ValueError for an unknown suite or corpus.
+    :func:`missing` says what the others need. Raises ValueError for an unknown suite or corpus.
     """
     lacking = missing(suite, paths)
     return tuple(task for task in _sources(suite, paths) if task not in lacking)
@@ -89,9 +90,9 @@ def load(
 ) -> list[LabelledSpans]:
     """The sentences of a split (train, dev or test) that have targets of the task, in the corpus's order.
 
-    ``paths`` gives local folders by name of the corpus, as in the profiles. ``limit`` takes so many
-    sentences at random, always the same, and of several tasks on one corpus the same as far as they have
-    them, so that few sentences need be encoded. Targets are made of a corpus once and kept in the store.
+    ``paths`` gives local folders by name of the corpus, as in the profiles. ``limit`` takes that many
+    sentences at random, always the same; tasks on one corpus share them as far as they have targets there, so
+    that few sentences need to be encoded. Targets are made from a corpus once and kept in the store.
 
     Raises ValueError for an unknown suite, task, split, corpus or limit, or if a task lacks a folder;
     FileNotFoundError if the folder lacks a file; CorpusError for malformed files; and
@@ -125,10 +126,8 @@ def describe(suite: str, paths: Paths | None = None) -> list[dict]:
 
 def pos(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
     """Parts of speech: every word with its Penn tag (XPOS)."""
-    return [
-        LabelledSpans.of(s, (Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos)))
-        for s in sentences
-    ]
+    words = ((s, (Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos))) for s in sentences)
+    return [LabelledSpans.of(sentence, targets) for sentence, targets in words]
 
 
 def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
@@ -136,23 +135,23 @@ def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
 
     As in Tenney et al. (2019) every word is a dependent, and the root's head is the root itself.
     """
-    return [
-        LabelledSpans.of(
-            s,
-            (
-                Target((i, i + 1), (head - 1, head) if head else (i, i + 1), (relation,))
-                for i, (head, relation) in enumerate(zip(s.heads, s.deprels, strict=True))
-            ),
-        )
-        for s in sentences
-    ]
+
+    def targets(sentence: Sentence) -> Iterator[Target]:
+        for i, (head, relation) in enumerate(zip(sentence.heads, sentence.deprels, strict=True)):
+            yield Target((i, i + 1), (head - 1, head) if head else (i, i + 1), (relation,))
+
+    return [LabelledSpans.of(sentence, targets(sentence)) for sentence in sentences]
 
 
 # ---------------------------------------------------------------------------------------------------
 # Sources
 
 
-def _read_uds(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+def _each(read: Callable[[Path], list], paths: Iterable[Path]) -> list:
+    return [record for path in paths for record in read(path)]
+
+
+def _read_uds(split: str, files: Files) -> Targets:
     wheel = files["uds-dep"][split]
     graphs = uds.load(split, wheel=wheel[0] if wheel else None)
     sentences = [uds.sentence(graph) for graph in graphs]
@@ -166,28 +165,28 @@ def _read_uds(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
     }
 
 
-def _read_ud_ewt(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
-    sentences = [sentence for file in files["ud-ewt"][split] for sentence in conllu.read(file)]
+def _read_ud_ewt(split: str, files: Files) -> Targets:
+    sentences = _each(conllu.read, files["ud-ewt"][split])
     return {"POS": pos(sentences), "Dependencies": dependencies(sentences)}
 
 
-def _read_propbank(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
-    treebank = [sentence for file in files["ud-ewt"][split] for sentence in conllu.read(file)]
-    masked = [sentence for file in files["propbank-ewt"]["all"] for sentence in conll2012.read(file)]
-    joined, _ = conll2012.join_words(masked, treebank)
+def _read_propbank(split: str, files: Files) -> Targets:
+    treebank = _each(conllu.read, files["ud-ewt"][split])
+    joined, _ = conll2012.join_words(_each(conll2012.read, files["propbank-ewt"]["all"]), treebank)
     if len(joined) < len(treebank):
+        kept, total = f"{len(joined):,}", f"{len(treebank):,}"
         progress.say(
-            f"{len(joined):,} of the {len(treebank):,} sentences of ud-ewt ({split}) are in PropBank"
+            f"PropBank EWT ({split}): {kept} of the {total} sentences of ud-ewt, the others left out"
         )
     return {"Constituents": conll2012.constituents(joined), "SRL": conll2012.srl(joined)}
 
 
-def _read_gum(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
-    sentences = [sentence for file in files["gum"][split] for sentence in gum.read(file)]
+def _read_gum(split: str, files: Files) -> Targets:
+    sentences = _each(gum.read, files["gum"][split])
     return {"Entities": gum.entities(sentences), "Coreference": gum.coreference(sentences)}
 
 
-def _read_semeval(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
+def _read_semeval(split: str, files: Files) -> Targets:
     (file,) = files["semeval-2010-task8"]["test" if split == "test" else "train"][:1]
     records = semeval.read(file)
     if split != "test":
@@ -195,10 +194,10 @@ def _read_semeval(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
     return {"Relations": records}
 
 
-def _read_ontonotes(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
-    sentences = [sentence for file in files["ontonotes"][split] for sentence in conll2012.read(file)]
+def _read_ontonotes(split: str, files: Files) -> Targets:
+    sentences = _each(conll2012.read, files["ontonotes"][split])
     return {
-        "POS": conll2012.pos(sentences),
+        "POS": pos(sentences),
         "Constituents": conll2012.constituents(sentences),
         "Entities": conll2012.entities(sentences),
         "SRL": conll2012.srl(sentences),
@@ -207,8 +206,8 @@ def _read_ontonotes(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
 
 
 def _json_source(what: str, corpus: str, task: str, subfolder: str = "") -> Source:
-    def read(split: str, files: Files) -> dict[str, list[LabelledSpans]]:
-        return {task: [record for file in files[corpus][split] for record in edge_json.read(file)]}
+    def read(split: str, files: Files) -> Targets:
+        return {task: _each(edge_json.read, files[corpus][split])}
 
     return Source(what, (corpus,), read, subfolder)
 
@@ -318,7 +317,7 @@ def _hash(files: dict[str, list[Path]]) -> str:
     return digest({split: [sha256_of(path) for path in paths] for split, paths in files.items()})
 
 
-def _write(folder: Path, split: str, made: dict[str, list[LabelledSpans]]) -> None:
+def _write(folder: Path, split: str, made: Targets) -> None:
     summary = {}
     for task, records in made.items():
         records = [record for record in records if record.targets]

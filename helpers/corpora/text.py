@@ -1,4 +1,4 @@
-"""Running text, one sentence a record: Wikipedia dump excerpts, WikiText, plain text files.
+"""Running text, one record per sentence: Wikipedia dump excerpts, WikiText, plain text files.
 
 Sentences are split by rule (syntok). What markup leaves behind decides what is kept: a formula, a
 formatted number, a phonetic transcription or WikiText's ``<unk>`` that cannot be turned into words
@@ -26,7 +26,7 @@ _ITEM = "\ufffb"  # stands at the start of a list item
 
 
 def read(path: str | Path) -> list[Passage]:
-    """The sentences of a plain text file: UTF-8, a paragraph a line, a blank line after each document.
+    """The sentences of a plain text file: UTF-8, one line per paragraph, a blank line after each document.
 
     Documents are named by file and number (``notes-1``), sentences by document and number
     (``notes-1.1``). Every sentence is kept. Raises CorpusError if the file is empty or not UTF-8.
@@ -220,7 +220,7 @@ def _local(element: ElementTree.Element) -> str:
 
 
 def paragraphs(wikitext: str) -> list[str]:
-    """An article's running text, a paragraph a string, with holes (U+FFFC) for what has no words."""
+    """The paragraphs of an article's running text, with holes (U+FFFC) for what has no words."""
     import mwparserfromhell
     from mwparserfromhell.nodes import Heading
 

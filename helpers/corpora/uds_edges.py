@@ -8,7 +8,7 @@ They need nothing but its wheel. One is what it is called:
   Noun phrases were rated for fourteen properties and prepositional phrases for four others; what was not
   asked does not hold.
 
-Three stand in for annotation that UDS does not have; their scores cannot be held against the paper's:
+Three stand in for annotation that UDS does not have; their scores cannot be compared with the paper's:
 
 * **Constituents**: phrases projected from the dependency trees (:mod:`helpers.corpora.phrases`).
 * **Entities**: arguments with the WordNet supersense of their head noun (person, group, food ...), the one

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.corpora import conll2012, conllu
+from helpers.corpora import conll2012, conllu, edges
 from helpers.corpora.conll2012 import ConllSentence, Predicate
 from helpers.corpora.records import CorpusError, LabelledSpans, Sentence, Target
 
@@ -113,14 +113,14 @@ def targets(records):
 
 def test_tasks(file):
     sentences = conll2012.read(file(SAMPLE))
-    assert conll2012.pos(sentences)[1] == LabelledSpans(
+    assert edges.pos(sentences)[1] == LabelledSpans(
         "nw/made/00/made_0001.000.1",
         ("Yes",),
         (Target((0, 1), None, ("UH",)),),
         document="nw/made/00/made_0001",
         genre="nw",
     )
-    assert [len(s.targets) for s in conll2012.pos(sentences)] == [9, 1, 5]
+    assert [len(s.targets) for s in edges.pos(sentences)] == [9, 1, 5]
     # Functions and indices are cut off; the root and each phrase of a unary chain stay.
     phrases = targets(conll2012.constituents(sentences))
     assert phrases[0][2:4] == [((0, 5), None, "NP"), ((0, 3), None, "NP")]
@@ -150,7 +150,7 @@ def test_a_predicate_without_a_verb_is_its_own_word():
 
 def test_masked_words_are_no_probing_data(file):
     with pytest.raises(ValueError, match=r"1_ans.xml.0: its words are masked; use join_words first"):
-        conll2012.pos(conll2012.read(file(SKELETON)))
+        conll2012.constituents(conll2012.read(file(SKELETON)))
 
 
 @st.composite
@@ -470,7 +470,7 @@ def test_propbank_tasks(joined, raw, split, n_words, n_constituents, n_roles, n_
     def tally(records):
         return Counter(label for record in records for t in record.targets for label in t.labels)
 
-    tags = tally(conll2012.pos(sentences))
+    tags = tally(edges.pos(sentences))
     assert tags == Counter(cells["words"])
     assert tags.total() == n_words
     phrases = tally(conll2012.constituents(sentences))

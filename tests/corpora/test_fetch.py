@@ -13,8 +13,9 @@ from helpers.store import DamagedArtifact, Store
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store")
+def store(own_home) -> Store:
+    """The test's own store."""
+    return Store()
 
 
 @pytest.fixture
@@ -44,28 +45,28 @@ def served(tmp_path, name, data):
 
 def test_url_with_a_known_hash(tmp_path, store, add):
     add(files=(File("a.txt", 3, hashed(b"tea"), url=served(tmp_path, "a.txt", b"tea")),))
-    assert not fetch.present("sample", store=store)
-    assert fetch.verify("sample", store=store) == "not downloaded"
-    assert fetch.file("sample", store=store).read_bytes() == b"tea"
+    assert not fetch.present("sample")
+    assert fetch.verify("sample") == "not downloaded"
+    assert fetch.file("sample").read_bytes() == b"tea"
     shutil.rmtree(tmp_path / "server")  # from now on the store has to do
-    assert fetch.file("sample", store=store).read_bytes() == b"tea"
-    assert fetch.present("sample", store=store)
-    assert fetch.verify("sample", store=store) is None
+    assert fetch.file("sample").read_bytes() == b"tea"
+    assert fetch.present("sample")
+    assert fetch.verify("sample") is None
 
 
 def test_url_with_an_unknown_hash_is_held_to_the_first_download(tmp_path, store, add):
     add(files=tuple(File(n, url=served(tmp_path, n, n.encode())) for n in ("a.txt", "b.txt")))
     before = {"file": "a.txt", "bytes": None, "sha256": None, "known": False}
-    assert fetch.checksums("sample", store=store)[0] == before
-    folder = fetch.folder("sample", store=store)
+    assert fetch.checksums("sample")[0] == before
+    folder = fetch.folder("sample")
     recorded = {"file": "a.txt", "bytes": 5, "sha256": hashed(b"a.txt"), "known": False}
-    assert fetch.checksums("sample", store=store)[0] == recorded
+    assert fetch.checksums("sample")[0] == recorded
     (folder / "b.txt").write_bytes(b"B.txt")
-    assert "b.txt: content differs" in fetch.verify("sample", store=store)
+    assert "b.txt: content differs" in fetch.verify("sample")
     with pytest.raises(
         DamagedArtifact, match=r"b\.txt: content differs from its checksum; delete the folder"
     ):
-        fetch.folder("sample", store=Store(store.root))
+        fetch.folder("sample")
 
 
 @pytest.mark.parametrize(
@@ -78,15 +79,15 @@ def test_url_with_an_unknown_hash_is_held_to_the_first_download(tmp_path, store,
 def test_a_download_that_is_another_file(tmp_path, store, add, size, digest, expectation):
     add(files=(File("a.txt", size, digest, url=served(tmp_path, "a.txt", b"tea")),))
     with pytest.raises(FetchError, match=expectation):
-        fetch.folder("sample", store=store)
-    assert not fetch.present("sample", store=store)
+        fetch.folder("sample")
+    assert not fetch.present("sample")
     assert not list(store.root.rglob("a.txt"))
 
 
 def test_an_empty_or_short_download(tmp_path, store, add, monkeypatch):
     add(files=(File("a.txt", url=served(tmp_path, "a.txt", b"")),))
     with pytest.raises(FetchError, match="a.txt from .*: empty file"):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
     address = served(tmp_path, "a.txt", b"tea")
     add(files=(File("a.txt", url=address),))
@@ -100,7 +101,7 @@ def test_an_empty_or_short_download(tmp_path, store, add, monkeypatch):
 
     monkeypatch.setattr(fetch.urllib.request, "urlopen", broken_off)
     with pytest.raises(FetchError, match="cut short, 3 of 30 bytes arrived"):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
 
 def test_no_connection(tmp_path, store, add):
@@ -108,7 +109,7 @@ def test_no_connection(tmp_path, store, add):
     with pytest.raises(
         FetchError, match=r"could not download file:.*Without a connection, give a local folder.*a\.txt"
     ):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
 
 # -- wheels --------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def test_a_whole_wheel_for_another_python(wheel, store, add):
         requirement="samplepkg==1.0",
         pip_options=("--python-version", "3.12"),
     )
-    assert fetch.file("sample", store=store).read_bytes() == wheel.read_bytes()
+    assert fetch.file("sample").read_bytes() == wheel.read_bytes()
 
 
 def test_one_file_of_a_wheel(wheel, store, add):
@@ -153,7 +154,7 @@ def test_one_file_of_a_wheel(wheel, store, add):
         requirement="samplepkg==1.0",
         pip_options=("--platform", "manylinux2014_x86_64", "--python-version", "3.12"),
     )
-    folder = fetch.folder("sample", store=store)
+    folder = fetch.folder("sample")
     assert sorted(p.name for p in folder.iterdir()) == ["a.txt", "artifact.json"]
     assert (folder / "a.txt").read_text() == "tea"
 
@@ -161,7 +162,7 @@ def test_one_file_of_a_wheel(wheel, store, add):
 def test_pip_fails_and_is_heard(wheel, store, add):
     add(files=(File("x.whl"),), requirement="samplepkg==2.0", pip_options=("--python-version", "3.12"))
     with pytest.raises(FetchError) as caught:
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
     message = str(caught.value)
     assert message.startswith("could not download samplepkg==2.0 with pip (exit status 1). It said:\n")
     assert "  ERROR: No matching distribution found for samplepkg==2.0" in message
@@ -183,23 +184,23 @@ def test_wheels_that_are_not_as_expected(wheel, tmp_path, store, add, monkeypatc
     add(files=(File("a.txt", member="samplepkg/data/b.txt"),), requirement="samplepkg==1.0")
     fake_pip(monkeypatch, wheel)
     with pytest.raises(FetchError, match=r"samplepkg-1.0.*whl: no readable samplepkg/data/b\.txt inside"):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
     cut = tmp_path / "cut" / wheel.name
     cut.parent.mkdir()
     cut.write_bytes(wheel.read_bytes()[:100])
     fake_pip(monkeypatch, cut)
     with pytest.raises(FetchError, match="no readable .* inside"):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
     fake_pip(monkeypatch)
     with pytest.raises(FetchError, match="one wheel expected, got nothing"):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
     fake_pip(monkeypatch, wheel)
     add(files=(File("other-1.0.whl"),), requirement="samplepkg==1.0")
     with pytest.raises(FetchError, match=r"other-1\.0\.whl expected, got .*samplepkg"):
-        fetch.folder("sample", store=store)
+        fetch.folder("sample")
 
 
 def test_unknown_source():

@@ -38,7 +38,7 @@ def nli(split: str, *, wheel: str | Path | None = None) -> list[Pair]:
 def qa(split: str, *, wheel: str | Path | None = None) -> list[Question]:
     """uds-qa: questions in the order of the corpus. Errors as for :func:`uds.load`.
 
-    The identifier of a question tells what is asked for: graph, role, predicate and argument, as in
+    The identifier of a question says what is asked for: graph, role, predicate and argument, as in
     ``ewt-dev-6-subject-9-2``.
     """
     return [

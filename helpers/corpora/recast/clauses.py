@@ -133,7 +133,7 @@ def _inner(tree: Tree, position: int) -> Word:
 
 
 def pruned(tree: Tree, position: int, without: int = 0) -> list[int]:
-    """Subtree less relative clauses, asides and outer punctuation, and less the subtree ``without``."""
+    """Subtree without relative clauses, asides, outer punctuation and the subtree of ``without``."""
     subtree = tree.subtree(position)
     leaving = {at for at in subtree if at != position and (tree.relation(at) in _PRUNED or at == without)}
     kept = tree.without(position, leaving)

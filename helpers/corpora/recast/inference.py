@@ -84,7 +84,7 @@ _PROTOROLES: dict[str, Callable[[_Participant], list[Word]]] = {
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     pair: Pair
-    construction: tuple  # what, beside the source, may not tell the label
+    construction: tuple  # what, besides the source, must not give the label away
 
 
 def make(graphs: dict[str, list[Graph]]) -> dict[str, list[Pair]]:

@@ -153,7 +153,7 @@ def _normal(text: str) -> str:
 
 
 def _window(members: Sequence[Graph], index: int) -> Sequence[Graph]:
-    """A sentence and the neighbours shown with it: it may stand anywhere, or its place would tell."""
+    """A sentence and the neighbours shown with it: it may stand anywhere, or its place would give it away."""
     before = hashed(members[index].id) % (NEIGHBOURS + 1)
     first, last = max(0, index - before), min(len(members), index - before + NEIGHBOURS + 1)
     while sum(len(member.words) for member in members[first:last]) > LONGEST_CONTEXT and last - first > 1:
