@@ -117,6 +117,8 @@ def _expected_seconds(path: Path, profile: str) -> float:
 
 
 def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Outcome:
+    from papermill.exceptions import PapermillExecutionError
+
     recorded = sorted(p for p in results.RECORDED.rglob("*") if p.is_file())
     spec = {
         "notebook": store.sha256(template),
@@ -140,8 +142,8 @@ def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Outcom
         folder = artifacts.get("notebook", spec, execute)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        if (cell := getattr(error, "cell_index", None)) is not None:  # the message is the whole traceback
-            message = f"cell {cell}: {error.ename}: {error.evalue}"
+        if isinstance(error, PapermillExecutionError):  # its own message is the whole traceback
+            message = f"cell {error.cell_index}: {error.ename}: {error.evalue}"
         unfinished = artifacts.path("notebook", spec).with_suffix(".partial") / template.name
         if unfinished.is_file():
             shutil.copy(unfinished, target)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -94,7 +94,7 @@ def panels(
     paper: Iterable[tuple[str, pd.DataFrame]] = (),
     rows: int = 1,
     height: float = 3,
-    sharey: bool | str = False,
+    sharey: bool | Literal["row"] = False,
 ) -> np.ndarray:
     """A panel for each group with its name as title, drawn by ``draw(frame, ax)``; one legend below all.
 

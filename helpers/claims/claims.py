@@ -98,8 +98,7 @@ def _edge_small(run: Run) -> Iterator[Comparison]:
     for model in ("NLI", "QA"):
         for task in run.edge_tasks(model, SYNTACTIC + SEMANTIC):
             change = run.edge(model, task)
-            within = dict(above=-SMALL, below=SMALL, group="within 3 points")
-            yield Comparison(f"{model} {task}", (model,), change, **within)
+            yield Comparison(f"{model} {task}", (model,), change, -SMALL, SMALL, group="within 3 points")
             for baseline in BASELINES:
                 if not run.edge(baseline, task).high < 0:
                     continue  # a probe that needs nothing of Base cannot show what was forgotten

@@ -149,7 +149,7 @@ def _unlearnt(claim: Claim, run: Run, seed: int | None) -> dict[str, str]:
     ablations = [name for name in claim.needs if name in ("partial_freezing", "truncation")]
     analysis = ablations[0] if ablations else "finetuning"
     seeds = sorted(run.seeds.get(analysis, ())) if seed is None else []
-    runs = [run.of_seed(one) for one in seeds or [seed]]
+    runs = [run.of_seed(one) for one in seeds] or [run.of_seed(seed)]
     reasons = {model: [one.unlearnt(model, analysis) for one in runs] for model in claim.rests_on}
     return {model: next(filter(None, of_model)) for model, of_model in reasons.items() if any(of_model)}
 

@@ -33,11 +33,12 @@ def _differences(frame: pd.DataFrame, column: str, base: str, keys: list[str]) -
     numbers: dict[tuple, Number] = {}
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     for row in rows:
-        key = (row[column], *(row[name] for name in keys))
-        numbers[key] = Number(row["value"], row["ci_low"], row["ci_high"])
+        numbers[row[column], *(row[name] for name in keys)] = Number(
+            row["value"], row["ci_low"], row["ci_high"]
+        )
     differences = []
-    for (value, *key), row in zip(numbers, rows, strict=True):
-        if value != base:
-            change = numbers[value, *key] - numbers[base, *key]
+    for key, row in zip(numbers, rows, strict=True):
+        if row[column] != base:
+            change = numbers[key] - numbers[base, *key[1:]]
             differences.append(row | dict(value=change.value, ci_low=change.low, ci_high=change.high))
     return results.table(differences)

@@ -1,6 +1,7 @@
 """Verdicts for display: tables with marks and colours, and the counts that pages quote."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -33,7 +34,7 @@ def compare(judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def styled(frame: pd.DataFrame) -> Styler:
     """A table for display, with the cells that begin with a marked verdict in its colour."""
 
-    def look(cell: object) -> str:
+    def look(cell: Any) -> str:
         colours = (colour for verdict, colour in COLOURS.items() if str(cell).startswith(marked(verdict)))
         colour = next((f"background-color: {c}; color: black;" for c in colours), "")
         return colour + (" white-space: nowrap;" if cell in map(marked, MARKS) else "")
