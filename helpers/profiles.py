@@ -126,14 +126,14 @@ _PAPER_QA = TuningRecipe(epochs=2, learning_rate=3e-5, batch_size=12, max_length
 
 # A small encoder takes larger steps; its new output layer, which has only some hundred of them, larger
 # ones still (without bias correction the first few hundred are up to three times as large as they say).
-_SMALL = dict(learning_rate=1e-4, head_learning_rate=1e-3, batch_size=16)
+_SMALL: dict[str, Any] = dict(learning_rate=1e-4, head_learning_rate=1e-3, batch_size=16)
 # At those a whole-sentence judgement degenerates: all inputs come to look alike and get one answer.
-_SMALL_NLI = dict(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=16)
+_SMALL_NLI: dict[str, Any] = dict(learning_rate=3e-5, head_learning_rate=3e-4, batch_size=16)
 
 # MiniBERT was pre-trained without dropout. With BERT's .1 its training loss on NLI barely moved.
 _MINIBERT, _MINIBERT_NLI = _SMALL | dict(dropout=0.0), _SMALL_NLI | dict(dropout=0.0)
 # With thousands of steps its output layer needs no larger rate than the encoder.
-_LONG = dict(head_learning_rate=None)
+_LONG: dict[str, Any] = dict(head_learning_rate=None)
 
 # Smaller probes that take larger steps, and still larger ones with the weights of a mix of layers.
 _SMALL_EDGE = EdgeRecipe(

@@ -110,7 +110,8 @@ def join_words(
         if not document or not number.isdecimal():
             raise ValueError(f"expected an id such as answers-X_ans-0001 in UD EWT, found {sentence.id!r}")
         by_number.setdefault(document, {})[int(number)] = sentence
-    joined, failures = [], Counter()
+    joined: list[ConllSentence] = []
+    failures: Counter[str] = Counter()
     for sentence in sentences:
         name = _EWT.fullmatch(sentence.document)
         numbers = by_number.get(f"{name[1]}-{name[2]}") if name else None
@@ -243,9 +244,9 @@ def _zip(path: Path) -> dict[str, bytes]:
 def _tar(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as archive:  # in the archive's order: its compression allows no other
         return {
-            member.name: archive.extractfile(member).read()
+            member.name: data.read()
             for member in archive
-            if member.isfile() and member.name.endswith(ENDINGS)
+            if member.isfile() and member.name.endswith(ENDINGS) and (data := archive.extractfile(member))
         }
 
 

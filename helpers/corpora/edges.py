@@ -247,14 +247,15 @@ SUITES: dict[str, dict[str, Source]] = {
 
 def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
     """The tasks of a suite, and where their labels come from."""
+    paths = paths or {}
     if suite not in SUITES:
         raise ValueError(unknown("suite", suite, SUITES))
-    for name in paths or {}:
+    for name in paths:
         if name not in registry.CORPORA:
             raise ValueError(unknown("corpus", name, registry.CORPORA))
     if suite != "json":
         return SUITES[suite]
-    if "edges" not in (paths or {}):
+    if "edges" not in paths:
         raise ValueError(f"the suite json needs {_needs(['edges'])}")
     place = Path(paths["edges"]).expanduser()
     if not place.is_dir():

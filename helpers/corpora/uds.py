@@ -223,12 +223,12 @@ def _entries(text: str, where: str) -> Iterator[tuple[str, dict]]:
         nonlocal at
         match = pattern.match(text, at)
         if match is None:
-            found = repr(text[at : at + 20]) if text[at:].strip() else "the end of the file"
-            raise CorpusError(where, None, f"after {last}: {expected} expected, got {found}")
+            there = repr(text[at : at + 20]) if text[at:].strip() else "the end of the file"
+            raise CorpusError(where, None, f"after {last}: {expected} expected, got {there}")
         at = match.end()
         return match.group(1)
 
-    def value():
+    def value() -> dict:
         nonlocal at
         try:
             content, at = decoder.raw_decode(text, at)
@@ -290,7 +290,9 @@ def _graph(key: str, content: dict, document: str, sentence_id: str, where: str)
         raise wrong("tokens numbered 1, 2, 3 ... expected")
 
     heads, deprels = [0] * len(tokens), [""] * len(tokens)
-    predicates, arguments, edges = [], [], []
+    predicates: list[Predicate] = []
+    arguments: list[Argument] = []
+    edges: list[Edge] = []
     try:
         for node, out in zip(nodes, adjacency, strict=True):
             if node["type"] in ("token", "root"):
@@ -367,17 +369,17 @@ def _pack(graph: Graph) -> list:
 
 
 def _unpack(row: list) -> Graph:
-    *plain, predicates, arguments, edges = row
+    key, sentence_id, document, words, lemmas, upos, xpos, heads, deprels, predicates, arguments, edges = row
     return Graph(
-        *plain[:3],
-        *(tuple(field) for field in plain[3:]),
+        key, sentence_id, document,
+        tuple(words), tuple(lemmas), tuple(upos), tuple(xpos), tuple(heads), tuple(deprels),
         tuple(Predicate(root, tuple(span), *map(_rated, ratings)) for root, span, *ratings in predicates),
         tuple(
             Argument(root, tuple(span), predicative, clausal, _rated(genericity), _rated(wordsense))
             for root, span, predicative, clausal, genericity, wordsense in arguments
         ),
         tuple(Edge(predicate, argument, _rated(protoroles)) for predicate, argument, protoroles in edges),
-    )
+    )  # fmt: skip
 
 
 def _rated(packed: dict[str, list[float]]) -> dict[str, Rating]:

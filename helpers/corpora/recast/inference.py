@@ -201,7 +201,8 @@ def _participle(clause: Clause) -> Word:
 def _participant(tree: Tree, clause: Clause, argument: int) -> _Participant | None:
     """The clause as seen from its subject, or, in the passive, from its object; None for others."""
     if argument == clause.subject.head:
-        phrase, passive, removed = clause.subject, clause.passive, ()
+        phrase, passive = clause.subject, clause.passive
+        removed: tuple[int, ...] = ()
     else:
         objects = [part for part in clause.rest if part.relation == "dobj"]
         others = {part.relation for part in clause.rest} & {"iobj", "xcomp", "ccomp"}
@@ -265,7 +266,8 @@ def _matched(candidates: Sequence[_Candidate], prior: _Prior, *, seen: bool) -> 
             else:
                 waiting.append(item)
     # Both or neither, so that no sentence is asked about too often and the labels stay balanced.
-    used, chosen = Counter(), set()
+    used: Counter[str] = Counter()
+    chosen: set[str] = set()
     for couple in sorted(couples, key=lambda couple: hashed(*(pair.id for pair in couple))):
         more = Counter(pair.premise for pair in couple)
         if all(used[premise] + n <= PAIRS_PER_SENTENCE for premise, n in more.items()):

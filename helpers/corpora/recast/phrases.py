@@ -22,7 +22,6 @@ told apart from these. Where a clause lacks a subject its S and VP are one span 
 from collections.abc import Iterable, Iterator
 
 from helpers.corpora.recast.tree import Tree, unbroken
-from helpers.corpora.records import Sentence
 from helpers.corpora.uds import Graph
 
 Phrase = tuple[int, int, str]  # first word, counted from 0; end, exclusive; label
@@ -44,11 +43,11 @@ _OF_THE_CLAUSE = (_SUBJECTS | _AUXILIARIES) | {
 _WH = {"WDT": "WHNP", "WP": "WHNP", "WRB": "WHADVP"}
 
 
-def project(sentence: Sentence | Graph) -> list[Phrase]:
+def project(graph: Graph) -> list[Phrase]:
     """The projected phrases of a sentence with UD v1 relations and Penn tags, by position, each once."""
-    tree = Tree(sentence)
+    tree = Tree(graph)
     phrases: set[Phrase] = set()
-    for head in range(1, len(sentence.words) + 1):
+    for head in range(1, len(graph.words) + 1):
         if tree.universal(head) not in _FUNCTION and not _is_punctuation(tree, head):
             rules = _clause if _is_clause(tree, head) else _phrase
             phrases.update(

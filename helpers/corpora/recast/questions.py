@@ -100,7 +100,7 @@ def make(graphs: dict[str, list[Graph]]) -> dict[str, list[Question]]:
             questions.setdefault((question.context, question.question), question)
         by_role = {role: [q for q in questions.values() if asks_for(q) == role] for role in _ROLES}
         most = min(len(by_role["subject"]), len(by_role["object"]))
-        kept = set()
+        kept: set[str] = set()
         for of_role in by_role.values():
             kept.update(q.id for q in sorted(of_role, key=lambda q: hashed(q.id))[:most])
         made[split] = [q for q in questions.values() if q.id in kept]
@@ -326,7 +326,11 @@ def _question_word(tree: Tree, clause: Clause, head: int, role: str) -> str:
     if graph.lemmas[head - 1] in _PERSONS:
         return "who"
     if senses:
-        return "who" if senses.get("person", -3) > 0 or max(senses, key=senses.get) == "person" else "what"
+        return (
+            "who"
+            if senses.get("person", -3) > 0 or max(senses, key=senses.__getitem__) == "person"
+            else "what"
+        )
     for edge in graph.edges:
         if edge.argument == head:
             sentient = answer(edge.protoroles.get("sentient"), scalar=True)
@@ -357,7 +361,7 @@ def _senses(tree: Tree, head: int) -> dict[str, float]:
 def _oblique(tree: Tree, clause: Clause, head: int, relation: str) -> list[Word]:
     """What to ask for a phrase with its preposition: when, where, or the preposition and whom or what."""
     senses = _senses(tree, head)
-    best = max(senses, key=senses.get) if senses else ""
+    best = max(senses, key=senses.__getitem__) if senses else ""
     lemma = tree.graph.lemmas[head - 1].lower()
     clock = re.fullmatch(r"(1[5-9]|20)\d\d|\d+:\d\d(am|pm)?|\d+(am|pm)", lemma) is not None
     time = best == "time" or lemma in _TIMES or clock

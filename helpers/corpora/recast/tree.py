@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-from helpers.corpora.records import Sentence
 from helpers.corpora.uds import Graph
 
 
 class Tree:
     """A UD v1 tree. ``children[0]`` is the root alone, ``first`` the first word that is no punctuation."""
 
-    def __init__(self, graph: Graph | Sentence):
+    def __init__(self, graph: Graph):
         self.graph = graph
         self.children: list[list[int]] = [[] for _ in range(len(graph.words) + 1)]
         for position, head in enumerate(graph.heads, 1):

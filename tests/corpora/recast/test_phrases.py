@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.corpora.recast import phrases
-from helpers.corpora.records import Sentence
+from helpers.corpora.uds import Graph
 
 # A line a word: form, UPOS, XPOS, head, UD v1 relation. Then the phrases that the sentence must have, as
 # the Penn Treebank brackets it, and nothing else.
@@ -162,10 +162,10 @@ WORKED = {
 }
 
 
-def sentence(table: str) -> Sentence:
+def sentence(table: str) -> Graph:
     rows = [line.split() for line in table.strip().splitlines()]
     words, upos, xpos, heads, deprels = zip(*rows, strict=True)
-    return Sentence("s", words, "", "", upos, xpos, tuple(map(int, heads)), deprels)
+    return Graph("g", "s", "", words, words, upos, xpos, tuple(map(int, heads)), deprels, (), (), ())
 
 
 @pytest.mark.parametrize("name", WORKED)
