@@ -19,13 +19,17 @@ close to 1, as they are in a language model's upper layers.
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import scipy.linalg
 import scipy.stats
+from numpy.typing import ArrayLike
 
 _BLOCK = 256  # rows of a similarity matrix held at once
 _REPLICATES = 256  # resamples weighted at once
+
+Entry = TypeVar("Entry")
 
 
 # Representations before they are compared -----------------------------------------------------------
@@ -56,12 +60,13 @@ TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def transform(x, how: str) -> np.ndarray:
+def transform(x: ArrayLike, how: str) -> np.ndarray:
     """``x`` (n_tokens, d) with its features left "raw", "centred", or "z-scored" over the tokens.
 
     A few features of large mean or variance dominate every cosine between raw representations; the
-    other two variants take away the means, or the means and the scales. A constant feature becomes 0.
-    Returns float32, or float64 where ``x`` has it; "raw" returns ``x`` itself.
+    other two variants remove the means, or the means and the scales. A constant feature becomes 0.
+    Returns float32, or float64 where ``x`` has it; "raw" returns ``x`` itself. Raises ValueError for an
+    unknown name, listing the valid ones.
     """
     return _lookup("transform", how, TRANSFORMS)(_array(x, "x"))
 
@@ -145,7 +150,7 @@ def _side(x: np.ndarray, name: str, kernel: Kernel) -> _Side:
     return _Side(name, rows, offset, scale, kernel.distance)
 
 
-def rsa(x, y, *, kernel: str = "cosine", compare: str = "pearson") -> float:
+def rsa(x: ArrayLike, y: ArrayLike, *, kernel: str = "cosine", compare: str = "pearson") -> float:
     """Representational similarity: correlation of the upper triangles of two similarity matrices.
 
     ``x`` (n_tokens, d1), ``y`` (n_tokens, d2). ``kernel``, the similarity of two tokens: "cosine" (the
@@ -172,7 +177,9 @@ def _pearson(x: _Side, y: _Side) -> float:
     diagonal_y = 2 * y.offset + np.einsum("ij,ij->i", y.rows, y.rows)
     pairs = n * (n - 1)
 
-    def off_diagonal(a, b, diagonal_a, diagonal_b, products):
+    def off_diagonal(
+        a: np.ndarray, b: np.ndarray, diagonal_a: np.ndarray, diagonal_b: np.ndarray, products: float
+    ) -> float:
         everywhere = 2 * n * (a @ b) + products
         return everywhere - diagonal_a @ diagonal_b - diagonal_a.sum() * diagonal_b.sum() / pairs
 
@@ -197,7 +204,7 @@ def _pair_ranks(side: _Side) -> np.ndarray:
     """Centred ranks of all pairs' similarities, (n (n - 1) / 2,) float64."""
     n = len(side.rows)
     # float32 lets similarities that differ by float64's rounding alone tie. Its own resolution is no
-    # loss: inner products come less their mean, so that even cosines all between .999 and 1 stay in order.
+    # loss: inner products are centred, so that even cosines all between .999 and 1 stay in order.
     pairs = np.empty(n * (n - 1) // 2, np.float32)
     filled = 0
     for start, stop in _row_blocks(n):
@@ -212,7 +219,9 @@ def _pair_ranks(side: _Side) -> np.ndarray:
     return ranks
 
 
-def rsa_weighted(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarray:
+def rsa_weighted(
+    x: ArrayLike, y: ArrayLike, groups: ArrayLike, weights: ArrayLike, *, kernel: str = "cosine"
+) -> np.ndarray:
     """RSA (Pearson) under many weightings of the sentences that the tokens come from.
 
     ``x`` (n_tokens, d1), ``y`` (n_tokens, d2); ``groups`` (n_tokens,) whole numbers, the sentence of each
@@ -231,7 +240,9 @@ def rsa_weighted(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarray
     return _weighted_pearson(*_weighting(x, y, groups, weights, kernel))
 
 
-def rsa_resampled(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarray:
+def rsa_resampled(
+    x: ArrayLike, y: ArrayLike, groups: ArrayLike, weights: ArrayLike, *, kernel: str = "cosine"
+) -> np.ndarray:
     """:func:`rsa_weighted` to first order in the weights' distance from 1, for inner-product kernels.
 
     RSA is a function of five sums over pairs. A sentence's share in each is a product of d x d size, so
@@ -240,28 +251,30 @@ def rsa_resampled(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarra
     order 1 / n_sentences beside what is kept (the Hajek projection of a U-statistic; van der Vaart 1998,
     chapter 12). Raises ValueError as :func:`rsa_weighted` does, and for a distance.
     """
-    x, y, sentence, weights = _weighting(x, y, groups, weights, kernel)
-    if x.distance:
+    side_x, side_y, sentence, weights = _weighting(x, y, groups, weights, kernel)
+    if side_x.distance:
         raise ValueError(f"kernel {kernel!r} is a distance, which has no sums by sentence; use rsa_weighted")
     n = len(sentence)
     # Constants do not matter to a correlation; without them the squares' sums do not cancel.
-    a, b = x.offset - x.offset.mean(), y.offset - y.offset.mean()
-    diagonal_x = 2 * a + np.einsum("ij,ij->i", x.rows, x.rows)
-    diagonal_y = 2 * b + np.einsum("ij,ij->i", y.rows, y.rows)
+    a, b = side_x.offset - side_x.offset.mean(), side_y.offset - side_y.offset.mean()
+    diagonal_x = 2 * a + np.einsum("ij,ij->i", side_x.rows, side_x.rows)
+    diagonal_y = 2 * b + np.einsum("ij,ij->i", side_y.rows, side_y.rows)
 
-    def products(left, a, right, b, diagonals):
+    def products(
+        left: np.ndarray, a: np.ndarray, right: np.ndarray, b: np.ndarray, diagonals: np.ndarray
+    ) -> np.ndarray:
         """Sum over j != i of similarity(i, j) x similarity'(i, j), (n,); a and b sum to zero."""
-        found = np.einsum("ij,ij->i", left @ (left.T @ right), right)
-        found += n * a * b + a @ b + right @ (a @ right) + left @ (b @ left)
-        return found - diagonals
+        sums = np.einsum("ij,ij->i", left @ (left.T @ right), right)
+        sums += n * a * b + a @ b + right @ (a @ right) + left @ (b @ left)
+        return sums - diagonals
 
     totals = np.stack(
         [
             n * a - diagonal_x,
             n * b - diagonal_y,
-            products(x.rows, a, x.rows, a, diagonal_x**2),
-            products(y.rows, b, y.rows, b, diagonal_y**2),
-            products(x.rows, a, y.rows, b, diagonal_x * diagonal_y),
+            products(side_x.rows, a, side_x.rows, a, diagonal_x**2),
+            products(side_y.rows, b, side_y.rows, b, diagonal_y**2),
+            products(side_x.rows, a, side_y.rows, b, diagonal_x * diagonal_y),
             np.full(n, n - 1.0),
         ]
     )
@@ -270,8 +283,8 @@ def rsa_resampled(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarra
     within = np.empty_like(totals)
     for number, (start, stop) in enumerate(zip(starts, [*starts[1:], n], strict=True)):
         rows = slice(start, stop)
-        block_x = x.rows[rows] @ x.rows[rows].T + a[rows, None] + a[rows]
-        block_y = y.rows[rows] @ y.rows[rows].T + b[rows, None] + b[rows]
+        block_x = side_x.rows[rows] @ side_x.rows[rows].T + a[rows, None] + a[rows]
+        block_y = side_y.rows[rows] @ side_y.rows[rows].T + b[rows, None] + b[rows]
         np.fill_diagonal(block_x, 0)
         np.fill_diagonal(block_y, 0)
         size = stop - start
@@ -279,23 +292,25 @@ def rsa_resampled(x, y, groups, weights, *, kernel: str = "cosine") -> np.ndarra
         within[:, number] = [*sums, size * (size - 1)]
     # A sentence's pairs with the others change twice, as rows and as columns; those within it once.
     sums = totals.sum(axis=1)[:, None] + (2 * totals - within) @ (weights - 1.0).T
-    return _correlations(x, y, sums[:5], sums[5])
+    return _correlations(side_x, side_y, sums[:5], sums[5])
 
 
-def _weighting(x, y, groups, weights, kernel: str) -> tuple[_Side, _Side, np.ndarray, np.ndarray]:
+def _weighting(
+    x: ArrayLike, y: ArrayLike, groups: ArrayLike, weights: ArrayLike, kernel: str
+) -> tuple[_Side, _Side, np.ndarray, np.ndarray]:
     """Both sides with their tokens in the sentences' order, each token's sentence from 0, the weights."""
     kind = _lookup("kernel", kernel, KERNELS)
     x, y = _matched(x, y, at_least=3)
     groups = np.asarray(groups)
     if groups.shape != (len(x),) or groups.dtype.kind not in "iu":
         raise ValueError(
-            f"groups: expected {len(x)} whole numbers, one a token, got {groups.dtype} {groups.shape}"
+            f"groups: expected {len(x)} whole numbers, one per token, got {groups.dtype} {groups.shape}"
         )
     names, sentence = np.unique(groups, return_inverse=True)
     weights = np.asarray(weights)
     if weights.ndim != 2 or weights.shape[1] != len(names):
         raise ValueError(
-            f"weights: expected (n_resamples, {len(names)}), a column a sentence, got {weights.shape}"
+            f"weights: expected (n_resamples, {len(names)}), a column per sentence, got {weights.shape}"
         )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("weights: must be finite and not negative")
@@ -361,7 +376,9 @@ def _row_blocks(n: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + _BLOCK, n)
 
 
-def _require_spread(side: _Side, spread, taken_away, pairs) -> None:
+def _require_spread(
+    side: _Side, spread: float | np.ndarray, taken_away: float | np.ndarray, pairs: float | np.ndarray
+) -> None:
     """Refuse a sum of squared deviations that is rounding error: of what it is the rest of, or of 0."""
     equal = np.less_equal(spread, np.maximum(1e-12 * taken_away, pairs * (1e-13 * side.scale) ** 2))
     if np.any(equal):
@@ -374,7 +391,7 @@ def _require_spread(side: _Side, spread, taken_away, pairs) -> None:
 # CKA, Procrustes, SVCCA, PWCCA ----------------------------------------------------------------------
 
 
-def cka(x, y, *, debiased: bool = True) -> float:
+def cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = True) -> float:
     """Linear centred kernel alignment (Kornblith et al. 2019).
 
     ``x`` (n_tokens, d1), ``y`` (n_tokens, d2). The plain estimate lies in [0, 1] but is far from 0 for
@@ -394,7 +411,7 @@ def cka(x, y, *, debiased: bool = True) -> float:
         # sums of the kernel matrices are zero, which leaves these two terms of Song's three.
         squares_x, squares_y = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
 
-        def unbiased(products, p, q):
+        def unbiased(products: float, p: np.ndarray, q: np.ndarray) -> float:
             return products - n / (n - 2) * (p @ q) + p.sum() * q.sum() / ((n - 1) * (n - 2))
 
         floors = 1e-12 * xx, 1e-12 * yy
@@ -406,7 +423,7 @@ def cka(x, y, *, debiased: bool = True) -> float:
     return _within(xy / np.sqrt(xx * yy))
 
 
-def procrustes(x, y) -> float:
+def procrustes(x: ArrayLike, y: ArrayLike) -> float:
     """Similarity in [0, 1] left after the best rotation or reflection of one space onto the other.
 
     ``x`` (n_tokens, d1), ``y`` (n_tokens, d2) are centred and scaled to unit Frobenius norm; their
@@ -422,7 +439,7 @@ def procrustes(x, y) -> float:
     return _within(nuclear / (np.linalg.norm(x) * np.linalg.norm(y)))
 
 
-def svcca(x, y, *, variance: float = 0.99) -> float:
+def svcca(x: ArrayLike, y: ArrayLike, *, variance: float = 0.99) -> float:
     """Mean canonical correlation of the leading principal components (Raghu et al. 2017), in [0, 1].
 
     Of ``x`` (n_tokens, d1) and ``y`` (n_tokens, d2), centred, each keeps the fewest principal components
@@ -444,7 +461,7 @@ def svcca(x, y, *, variance: float = 0.99) -> float:
     return _within(scipy.linalg.svdvals(bases[0].T @ bases[1]).mean())
 
 
-def pwcca(x, y) -> float:
+def pwcca(x: ArrayLike, y: ArrayLike) -> float:
     """Projection-weighted mean canonical correlation (Morcos et al. 2018), in [0, 1].
 
     ``x`` (n_tokens, d1), ``y`` (n_tokens, d2), centred. The weight of the k-th correlation is
@@ -512,7 +529,7 @@ def _centred_rows(x: np.ndarray, name: str) -> np.ndarray:
     return z
 
 
-def _matched(x, y, *, at_least: int) -> tuple[np.ndarray, np.ndarray]:
+def _matched(x: ArrayLike, y: ArrayLike, *, at_least: int) -> tuple[np.ndarray, np.ndarray]:
     x, y = _array(x, "x"), _array(y, "y")
     if len(x) != len(y):
         raise ValueError(f"x has {len(x)} rows and y {len(y)}; row i of both must stand for the same token")
@@ -521,7 +538,7 @@ def _matched(x, y, *, at_least: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _array(x, name: str) -> np.ndarray:
+def _array(x: ArrayLike, name: str) -> np.ndarray:
     x = np.asarray(x)
     if x.ndim != 2 or not x.size:
         raise ValueError(f"{name}: expected an array (n_tokens, d), got shape {x.shape}")
@@ -534,7 +551,7 @@ def _array(x, name: str) -> np.ndarray:
     return x
 
 
-def _lookup(what: str, name: str, registry: dict):
+def _lookup(what: str, name: str, registry: dict[str, Entry]) -> Entry:
     if name not in registry:
         raise ValueError(f"unknown {what} {name!r}; valid: {', '.join(registry)}")
     return registry[name]

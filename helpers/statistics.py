@@ -49,14 +49,12 @@ class RsaGap:
     permuted: np.ndarray = field(repr=False)
 
 
-def interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval (Efron 1979) of resampled values (n_resamples,): the middle ``level`` of them.
+def interval(samples: ArrayLike) -> tuple[float, float]:
+    """95 % percentile interval (Efron 1979) of resampled values (n_resamples,).
 
-    Raises ValueError for a level outside (0, 1) and for samples that are not all finite.
+    Raises ValueError for samples that are not all finite.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1), got {level!r}")
-    low, high = np.quantile(_finite(samples, "samples"), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(_finite(samples, "samples"), [0.025, 0.975])
     return float(low), float(high)
 
 

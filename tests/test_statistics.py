@@ -11,9 +11,6 @@ from helpers.statistics import Estimate, difference, interval, ratio, resamples,
 def test_interval_is_the_middle_of_the_samples():
     samples = np.random.default_rng(0).permutation(1001) / 1000.0
     assert interval(samples) == pytest.approx((0.025, 0.975))
-    assert interval(samples, level=0.5) == pytest.approx((0.25, 0.75))
-    with pytest.raises(ValueError, match="level"):
-        interval(samples, level=95)
     with pytest.raises(ValueError, match="samples: entry 1 is NaN"):
         interval([0.0, np.nan])
 

@@ -4,13 +4,14 @@ import contextlib
 import functools
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers import encoders, progress, statistics
 from helpers.analyses.finetuning import probed_models, probing_seeds
-from helpers.analyses.runner import Rows, analysis
+from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
@@ -53,7 +54,7 @@ def _records(suite: str, paths: tuple, train: int | None, evaluation: int | None
 
 def probing_tasks(settings: Profile) -> pd.DataFrame:
     """What probes are trained and evaluated on: source, labels, sentences and targets of each task."""
-    sources = {row["task"]: row["source"] for row in edges.describe(settings.suite, settings.paths)}
+    sources = edges.sources(settings.suite, settings.paths)
     rows = []
     for task, splits in probing_records(settings).items():
         row = {"task": task, "source": sources[task], "labels": len(spans.label_list(splits["train"]))}
@@ -91,7 +92,7 @@ def _states(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[], A
 
 
 @analysis("edge_probing")
-def edge_probing(settings: Profile) -> tuple[Rows, dict]:
+def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Edge probes of all models on all tasks of the suite, as in the paper's Table 1.
 
     Analysis ``edge_probing``: models Base, Dep, NLI, QA (each fine-tuning seed), Random (random weights)
@@ -160,7 +161,7 @@ def _scores(probes: edge.Result, n_bootstrap: int) -> Scores:
 
 def _one(probes: edge.Result, probe: int, n_bootstrap: int) -> Scores:
     """Scores of a single probe, as of a model's only one."""
-    scores = {("micro_f1", None): f1_estimate(probes.counts(probe), n_bootstrap)}
+    scores: Scores = {("micro_f1", None): f1_estimate(probes.counts(probe), n_bootstrap)}
     if probes.has_clean:
         scores["micro_f1_clean", None] = f1_estimate(probes.counts(probe, clean=True), n_bootstrap)
     return scores
@@ -184,11 +185,11 @@ def f1_estimate(counts: np.ndarray, n_bootstrap: int) -> Estimate:
     )
 
 
-def _rows(common: dict, scores: Scores) -> list[dict]:
+def _rows(common: Row, scores: Scores) -> list[Row]:
     return [common | dict(metric=metric, layer=k) | e.numbers() for (metric, k), e in scores.items()]
 
 
-def _mix_rows(common: dict, probes: edge.Result) -> list[dict]:
+def _mix_rows(common: Row, probes: edge.Result) -> list[Row]:
     weights = {int(layer): share for layer, share in probes.report["weights"].items()}
     centre = sum(layer * share for layer, share in weights.items())
     shares = [common | dict(metric="mix_weight", layer=k, value=share) for k, share in weights.items()]
@@ -199,7 +200,7 @@ def _mix_rows(common: dict, probes: edge.Result) -> list[dict]:
 
 
 @analysis("control_task")
-def control_tasks(settings: Profile) -> tuple[Rows, dict]:
+def control_tasks(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Selectivity of probes of every layer (analysis ``control_task``; Hewitt and Liang 2019).
 
     ``inputs`` POS, with a linear probe for the tag, and Dependencies, with a bilinear one for the head; of
@@ -224,7 +225,7 @@ def control_tasks(settings: Profile) -> tuple[Rows, dict]:
 def _control_rows(
     settings: Profile, reading: spans.Reading, tasks: dict[str, list[selectivity.ChoiceTask]]
 ) -> Rows:
-    options = dict(seed=settings.probe_seeds[0], cache=Store())
+    options: Any = dict(seed=settings.probe_seeds[0], cache=Store())
     draws = dict(n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED)
     for model, corpus, seed, encoder in probed_models(settings, probing_seeds(settings)[:1]):
         with _states(encoder, reading) as read:

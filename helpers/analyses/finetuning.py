@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from helpers import corpora, encoders, progress, statistics
 from helpers.analyses.runner import Rows, analysis
@@ -18,17 +19,17 @@ from helpers.vocabulary import BOOTSTRAP_SEED, RANDOM_SEED
 
 
 @functools.lru_cache(maxsize=16)
-def load_records(name: str, split: str, path: str | None, limit: int | None) -> list[Record]:
+def load_records(name: str, split: str, path: str | None, limit: int | None) -> list[Any]:
     """A corpus, read once per process: one analysis asks for it many times."""
     return corpora.load(name, split, path=path, limit=limit)
 
 
-def read_records(settings: Profile, corpus: str, split: str, limit: int | None = None) -> list[Record]:
+def read_records(settings: Profile, corpus: str, split: str, limit: int | None = None) -> list[Any]:
     """Records of a corpus, from the settings' local folder if they have one for it."""
     return load_records(corpus, split, settings.paths.get(corpus), limit)
 
 
-def task_records(settings: Profile, model: str, part: str) -> list[Record]:
+def task_records(settings: Profile, model: str, part: str) -> list[Any]:
     """Records a model is tuned on (``part`` train) or evaluated on (eval), as the settings limit them."""
     task = settings.task(model)
     splits = {"train": (task.train_split, task.train_limit), "eval": (task.eval_split, task.eval_limit)}
@@ -116,7 +117,6 @@ def corpus_baselines(settings: Profile) -> Rows:
         progress.say(f"baselines of {task.corpus}")
         train, evaluation = (task_records(settings, task.model, part) for part in ("train", "eval"))
         for name, scores in tasks.get(task.model).partial_baselines(train, evaluation).items():
-            common = dict(analysis="corpus_baselines", model=task.model, task=task.corpus)
-            common |= dict(inputs=name, n=len(evaluation))
+            common = dict(analysis="corpus_baselines", model=task.model, task=task.corpus, inputs=name)
             for metric, value in scores.items():
-                yield common | dict(metric=metric, value=value)
+                yield common | dict(metric=metric, value=value, n=len(evaluation))

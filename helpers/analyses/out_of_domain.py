@@ -10,7 +10,7 @@ from helpers import encoders, progress, statistics
 from helpers.analyses import texts
 from helpers.analyses.finetuning import fine_tuned, read_records, task_records
 from helpers.analyses.rsa import RAW, compare_layers, sample_rows
-from helpers.analyses.runner import Rows, analysis
+from helpers.analyses.runner import Row, Rows, analysis
 from helpers.analyses.texts import Text, piece_types
 from helpers.encoders import Activations, Encoder
 from helpers.profiles import Profile
@@ -162,7 +162,7 @@ def _task_texts(settings: Profile, model: str, encoder: Encoder) -> dict[str, Te
     return own_texts
 
 
-def _divergences(settings: Profile, model: str, encoder: Encoder, every: dict[str, Text]) -> Iterator[dict]:
+def _divergences(settings: Profile, model: str, encoder: Encoder, every: dict[str, Text]) -> Iterator[Row]:
     """Rows on how far each text's wordpieces are from those of the task's training records."""
     n_sentences, _ = _size(settings)
     train = task_records(settings, model, "train")
@@ -185,7 +185,7 @@ def _read(encoder: Encoder, of: dict[str, Text]) -> States:
     return {n: encoders.extract(encoder, text.records, Store(), rows=text.rows) for n, text in of.items()}
 
 
-def _gaps(tuned: States, base: States, every: dict[str, Text], settings: Profile) -> Iterator[dict]:
+def _gaps(tuned: States, base: States, every: dict[str, Text], settings: Profile) -> Iterator[Row]:
     """Rows of all comparisons that the texts allow, each sample's own RSA once."""
     holders = {sample: name for name, text in every.items() for sample in text.samples}
     written: set[str] = set()
@@ -194,7 +194,7 @@ def _gaps(tuned: States, base: States, every: dict[str, Text], settings: Profile
             continue
         sides = [(holders[name], every[holders[name]].places(name)) for name in names]
         compared = _compared(tuned, base, sides, settings.n_bootstrap)
-        common = dict(analysis="out_of_domain_gap", inputs=comparison)
+        common: Row = dict(analysis="out_of_domain_gap", inputs=comparison)
         common |= dict(n=min(len(places) for _, places in sides))
         for what, metric in (("gap", "rsa_gap"), ("p_value", "p_value")):
             yield from _lines(compared[compared["what"] == what], common | dict(metric=metric))
@@ -205,14 +205,14 @@ def _gaps(tuned: States, base: States, every: dict[str, Text], settings: Profile
                 written.add(name)
 
 
-def _genres(tuned: States, base: States, every: dict[str, Text], n_resamples: int) -> Iterator[dict]:
+def _genres(tuned: States, base: States, every: dict[str, Text], n_resamples: int) -> Iterator[Row]:
     """Rows of RSA on each genre."""
     for genre in GENRES:
         common = dict(analysis="out_of_domain_rsa", metric=RAW, inputs=genre, n=len(every[genre].rows))
         yield from _lines(compare_layers(tuned[genre], base[genre], n_resamples, [RAW]), common)
 
 
-def _lines(frame: pd.DataFrame, common: dict) -> Iterator[dict]:
+def _lines(frame: pd.DataFrame, common: Row) -> Iterator[Row]:
     for line in frame.drop(columns="what", errors="ignore").to_dict("records"):
         yield common | line | dict(layer=None if pd.isna(line["layer"]) else line["layer"])
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import encoders, progress
 from helpers.analyses.finetuning import fine_tuned, headline, probing_seeds, task_records
-from helpers.analyses.runner import Rows, analysis
+from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora import sample
 from helpers.corpora.records import Pair
 from helpers.encoders import Encoder
@@ -55,7 +55,7 @@ def pair_probe(settings: Profile) -> Rows:
             for layer, x, y in zip(encoder.layers, seen[view], unseen[view], strict=True):
                 right = _classifier().fit(x, labels).predict(y) == gold
                 predictions = [dict(correct=float(r), total=1) for r in right]
-                row = dict(analysis="pair_probe", metric="accuracy", model=model, task=task.corpus)
+                row: Row = dict(analysis="pair_probe", metric="accuracy", model=model, task=task.corpus)
                 row |= dict(inputs=view, layer=layer, seed=seed, n=len(evaluation))
                 yield row | headline(evaluation, predictions, settings).numbers()
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers import encoders, progress, results, similarity, statistics
 from helpers.analyses.finetuning import fine_tuned, headline, read_records, task_records
-from helpers.analyses.runner import Rows, analysis
+from helpers.analyses.runner import Row, Rows, analysis
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, TuningRecipe
@@ -33,8 +33,9 @@ def rsa_measure(transform: str) -> Measure:
 
     def measure(x: np.ndarray, y: np.ndarray, sentence: np.ndarray, n_resamples: int) -> dict[str, float]:
         x, y = (similarity.transform(states, transform) for states in (x, y))
-        options = dict(n_resamples=n_resamples, seed=BOOTSTRAP_SEED)
-        return statistics.rsa_bootstrap(x, y, sentence, **options).numbers()
+        return statistics.rsa_bootstrap(
+            x, y, sentence, n_resamples=n_resamples, seed=BOOTSTRAP_SEED
+        ).numbers()
 
     return measure
 
@@ -113,7 +114,7 @@ def rsa_of(settings: Profile, model: str) -> pd.DataFrame:
     read, seed = _reader(settings), settings.seeds[0]
     tuned = read(encoders.load(fine_tuned(settings, model, seed).encoder))
     compared = compare_layers(tuned, read(encoders.load(settings.encoder)), settings.n_bootstrap)
-    common = dict(analysis="rsa", model=model, task=settings.task(model).corpus, inputs=settings.text)
+    common: Row = dict(analysis="rsa", model=model, task=settings.task(model).corpus, inputs=settings.text)
     common |= dict(seed=seed, n=settings.n_tokens)
     return results.table([common | line for line in compared.to_dict("records")])
 
@@ -131,12 +132,13 @@ def rsa_to_base(settings: Profile) -> Rows:
     read = _reader(settings)
     base = read(encoders.load(settings.encoder))
     random = read(encoders.load(settings.encoder, random_init=RANDOM_SEED))
-    parts = [(dict(analysis="rsa", model="Random", task="", seed=RANDOM_SEED), random, base)]
+    floor: Row = dict(analysis="rsa", model="Random", task="", seed=RANDOM_SEED)
+    parts = [(floor, random, base)]
     for task in settings.tasks:
         tuned = [
             read(encoders.load(fine_tuned(settings, task.model, seed).encoder)) for seed in settings.seeds
         ]
-        row = dict(model=task.model, task=task.corpus)
+        row: Row = dict(model=task.model, task=task.corpus)
         for seed, states in zip(settings.seeds, tuned, strict=True):
             parts.append((row | dict(analysis="rsa", seed=seed), states, base))
         if len(tuned) > 1:
@@ -165,8 +167,8 @@ def rsa_by_rate(settings: Profile) -> Rows:
             tuned = fine_tuned(same, task.model, seed)
             evaluation = task_records(settings, task.model, "eval")
             score = headline(evaluation, tuned.predictions(), settings).numbers()
-            common = dict(analysis="rsa_by_rate", model=task.model, task=task.corpus, inputs=f"rate {rate:g}")
-            common |= dict(seed=seed)
+            common: Row = dict(analysis="rsa_by_rate", model=task.model, task=task.corpus, seed=seed)
+            common |= dict(inputs=f"rate {rate:g}")
             yield common | dict(metric=TASKS[task.model].metric, n=len(evaluation)) | score
             states = read(encoders.load(tuned.encoder))
             for line in compare_layers(states, base, settings.n_bootstrap, [RAW]).to_dict("records"):

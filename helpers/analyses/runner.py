@@ -11,7 +11,8 @@ import pandas as pd
 from helpers import progress, provenance, results
 from helpers.profiles import Profile
 
-Rows = Iterable[dict[str, Any]]
+Row = dict[str, Any]  # by column
+Rows = Iterable[Row]
 Analysis = Callable[[Profile], pd.DataFrame]
 
 ANALYSES: dict[str, Analysis] = {}  # by the name of the table that each one writes

@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def probes(
     def build(folder: Path, kind: str, seed: int) -> None:
         progress.say(f"{kind} probes on {encoder.name}, seed {seed}")
         train, dev, test = (_parsed(bank, part, encoder, Store(states)) for part in SPLITS)
-        options = dict(rank=settings.probe_rank, recipe=settings.structural, seed=seed, folder=folder)
+        options: Any = dict(rank=settings.probe_rank, recipe=settings.structural, seed=seed, folder=folder)
         trained = structural.fit(kind, train, dev, **options)
         epoch = -(-len(train.lengths) // settings.structural.batch_size)
         training = {
@@ -77,7 +78,7 @@ def probes(
             "epochs": np.array(trained.steps) // epoch,
         }
         weights = trained.parameters["B"].cpu()
-        scores = structural.evaluate(kind, weights, test, bank.arrays("test")[2])
+        scores: Any = structural.evaluate(kind, weights, test, bank.arrays("test")[2])
         np.save(folder / "B.npy", weights.numpy())
         pd.DataFrame(training).to_csv(folder / "training.csv", index=False)
         np.savez_compressed(folder / "scores.npz", **scores)
@@ -126,7 +127,7 @@ def estimates(folder: Path, kind: str, lengths: np.ndarray, n_bootstrap: int) ->
 
 
 @analysis("structural_probe")
-def structural_probes(settings: Profile) -> tuple[Rows, dict]:
+def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Structural probes of all layers of all models on the parser's treebank, as in the paper's Figure 1.
 
     Probes are trained on its train part, stopped by its dev part and evaluated on its test part. Analysis
@@ -147,7 +148,7 @@ def structural_probes(settings: Profile) -> tuple[Rows, dict]:
     return _rows(settings, bank), details
 
 
-def _rows(settings: Profile, bank: Treebank) -> Iterator[dict]:
+def _rows(settings: Profile, bank: Treebank) -> Rows:
     _, lengths, _ = bank.arrays("test")
     base: dict[tuple[str, int], Estimate] = {}
     for model, task, seed, encoder in probed_models(settings):

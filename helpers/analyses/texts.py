@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def segment_lengths(encoder: Encoder, records: Sequence[Record]) -> list[tuple[i
 
 def first_segments(records: Sequence[Record]) -> list[Record]:
     """The premises or questions of pairs and questions, as records of their own."""
-    return [Passage(record.id, encoders.segments_of(record)[0]) for record in records]
+    return [Passage(record.id, cast(str, encoders.segments_of(record)[0])) for record in records]
 
 
 def one_per_source(records: Sequence[Record], n: int, generator: np.random.Generator) -> list[Record]:
@@ -98,8 +99,8 @@ def matched_records(
 
     ``lengths`` gives for each wanted record its segments' lengths in wordpieces, one or two. A segment is
     the shortest stretch of whole consecutive sentences of one document that is at least so long, cut after
-    its last whole word within the length; the segments of a record come from random places, and no sentence is
-    used twice. None stands where the text has no such stretch left.
+    its last whole word within the length; the segments of a record come from random places, and no sentence
+    is used twice. None stands where the text has no such stretch left.
     """
     longest, enough = max(map(max, lengths)), SPARE * sum(map(sum, lengths))
     stretches = _stretches(passages, encoder, longest, enough, generator)
@@ -120,7 +121,7 @@ def matched_records(
         if not all(own):
             records.append(None)
         else:
-            records.append(Pair(name, *own, label="") if len(own) == 2 else Passage(name, own[0]))
+            records.append(Pair(name, own[0], own[1], "") if len(own) == 2 else Passage(name, own[0]))
     return records
 
 

@@ -21,7 +21,7 @@ class Encoder:
     """A pre-trained transformer with its tokenizer. Made by :func:`load`."""
 
     name: str
-    model: torch.nn.Module
+    model: Any  # of transformers
     tokenizer: Any
     fingerprint: str  # SHA-256 over configuration, tokenizer and weights
     precision: str  # of matrix products: bf16 or fp32
@@ -206,7 +206,7 @@ def fingerprint(folder: Path, random_init: int | None = None) -> str:
     return store.digest({"files": {p.name: store.sha256(p) for p in files}, "random_init": random_init})
 
 
-def _template(tokenizer, pair: bool) -> tuple[list[int], list[int], list[int], list[int]]:
+def _template(tokenizer: Any, pair: bool) -> tuple[list[int], list[int], list[int], list[int]]:
     """Special pieces before, between and after the segments, and the two segments' type ids."""
     encoded = tokenizer(*(["a"] * (1 + pair)), return_special_tokens_mask=True, return_token_type_ids=True)
     ids, special = encoded["input_ids"], encoded["special_tokens_mask"]

@@ -117,8 +117,8 @@ class Window:
 
 def windows(
     encoder: Encoder, record: Any, parts: Sequence[Aligned], pool: str, first_row: int
-) -> tuple[list[Window], list[int]]:
-    """Inputs that a record is read as, and the word number of each of its rows, counted from ``first_row``.
+) -> tuple[list[Window], int]:
+    """Inputs that a record is read as, its rows counted from ``first_row``, and how many rows it has.
 
     What is longer than the model's limit is read in overlapping windows; each piece is taken from the
     window in which it has the most context on its poorer side. Of two segments the second is windowed
@@ -137,6 +137,7 @@ def windows(
     # Words keep their order, so a new one begins wherever the number changes.
     starts = np.diff(words, prepend=-1) != 0
     row_of = np.arange(len(words)) if pool == "pieces" else np.cumsum(starts) - 1
+    n_rows = len(words) if pool == "pieces" else int(starts.sum())
     keep = starts if pool == "first" else np.ones(len(words), bool)
     begins = [0] if len(body) <= room else [*range(0, len(body) - room, max(1, room // 2)), len(body) - room]
     stretches = [(begin, min(begin + room, len(body))) for begin in begins]
@@ -151,7 +152,7 @@ def windows(
         positions = position[mine] - begin * (mine >= len(head))
         kinds = [types[0]] * shift + [types[-1]] * (len(ids) - shift)
         made.append(Window(ids, kinds, positions, first_row + row_of[mine]))
-    return made, (words if pool == "pieces" else words[starts]).tolist()
+    return made, n_rows
 
 
 def _owners(stretches: Sequence[tuple[int, int]], n: int) -> np.ndarray:

@@ -32,11 +32,11 @@ def hidden_states(
     overlapping windows. Raises ValueError for an unknown layer or pooling.
     """
     check_pool(pool)
-    chosen = list(encoder.layers) if isinstance(layers, str) and layers == "all" else list(layers)
+    chosen: Sequence[Any] = encoder.layers if isinstance(layers, str) and layers == "all" else layers
     for layer in chosen:
         if layer not in encoder.layers:
             raise ValueError(f"unknown layer {layer!r}; valid: {encoder.layers[0]} to {encoder.layers[-1]}")
-    for counts, _, states in _chunks(encoder, sentences, chosen, pool):
+    for counts, states in _chunks(encoder, sentences, list(chosen), pool):
         yield from (part.transpose(0, 1).numpy() for part in torch.split(states, counts, dim=1))
 
 
@@ -65,8 +65,8 @@ def _forward(
 
 def _chunks(
     encoder: Encoder, records: Iterable, layers: list[int], pool: str
-) -> Iterator[tuple[list[int], list[int], torch.Tensor]]:
-    """Stream (row counts of the records, word number of each row, states (n_layers, n_rows, d)).
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Stream (row counts of the records, states (n_layers, n_rows, d)).
 
     Chunks hold about ``CHUNK_BYTES`` of states; batches within a chunk are sorted by length, so little is
     padded.
@@ -74,17 +74,17 @@ def _chunks(
     limit = max(512, CHUNK_BYTES // (2 * len(layers) * encoder.width))
     inputs: list[Window] = []
     counts: list[int] = []
-    words: list[int] = []
+    n_rows = 0
     for record, parts in align_records(encoder.tokenizer, records):
-        own, own_words = windows(encoder, record, parts, pool, len(words))
+        own, n = windows(encoder, record, parts, pool, n_rows)
         inputs += own
-        counts.append(len(own_words))
-        words += own_words
-        if len(words) >= limit:
-            yield counts, words, _states(encoder, inputs, len(words), layers)
-            inputs, counts, words = [], [], []
+        counts.append(n)
+        n_rows += n
+        if n_rows >= limit:
+            yield counts, _states(encoder, inputs, n_rows, layers)
+            inputs, counts, n_rows = [], [], 0
     if counts:
-        yield counts, words, _states(encoder, inputs, len(words), layers)
+        yield counts, _states(encoder, inputs, n_rows, layers)
 
 
 def _states(encoder: Encoder, inputs: list[Window], n_rows: int, layers: list[int]) -> torch.Tensor:
@@ -176,11 +176,6 @@ class Activations:
         """Number of the record that each row comes from, (n_rows,)."""
         return np.load(self.folder / "record.npy")
 
-    @cached_property
-    def word(self) -> np.ndarray:
-        """Number of each row's word within its record, (n_rows,)."""
-        return np.load(self.folder / "word.npy")
-
 
 def _layer_file(layer: int) -> str:
     return f"layer_{layer:02d}.f16" if layer >= 0 else "embeddings.f16"
@@ -223,26 +218,25 @@ def _write(
     encoder: Encoder, records: Sequence[Any], pool: str, rows: np.ndarray | None, folder: Path
 ) -> None:
     layers = list(encoder.layers)
-    record_of, word_of = [], []
+    record_of: list[np.ndarray] = []
     done_records, done_rows = 0, 0
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(folder / _layer_file(layer), "wb")) for layer in layers]
-        for counts, row_words, states in _chunks(encoder, records, layers, pool):
+        for counts, states in _chunks(encoder, records, layers, pool):
             numbers = np.repeat(np.arange(done_records, done_records + len(counts)), counts)
-            words, n_rows = np.array(row_words), len(row_words)
             done_records += len(counts)
+            n_rows = len(numbers)
             if rows is not None:
                 inside = rows[(rows >= done_rows) & (rows < done_rows + n_rows)] - done_rows
-                numbers, words, states = numbers[inside], words[inside], states[:, torch.from_numpy(inside)]
+                numbers, states = numbers[inside], states[:, torch.from_numpy(inside)]
             done_rows += n_rows
             for layer, file in zip(states, files, strict=True):
                 layer.contiguous().numpy().tofile(file)
             record_of.append(numbers)
-            word_of.append(words)
             progress.steps(f"reading with {encoder.name}", done_records, len(records))
     if rows is not None and rows[-1] >= done_rows:
         raise ValueError(f"row {rows[-1]} asked for, the records give {done_rows}")
-    np.save(folder / "record.npy", np.concatenate(record_of))
-    np.save(folder / "word.npy", np.concatenate(word_of))
-    shape = {"n_rows": int(sum(map(len, record_of))), "width": encoder.width}
+    record = np.concatenate(record_of)
+    np.save(folder / "record.npy", record)
+    shape = {"n_rows": len(record), "width": encoder.width}
     (folder / "shape.json").write_text(json.dumps(shape))

@@ -8,7 +8,7 @@ moving it there. Probes of all layers train side by side (:mod:`helpers.probing.
 as one more, that of the layers' scalar mix.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +129,7 @@ class EdgeTask(probes.SpanTask):
 
 
 def prepare(
-    records: dict[str, Sequence[LabelledSpans]],
+    records: Mapping[str, Sequence[LabelledSpans]],
     reading: spans.Reading,
     is_clean: Callable[[str], bool] | None = None,
 ) -> EdgeTask:

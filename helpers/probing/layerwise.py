@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -130,7 +131,7 @@ def train(
     how progress names the work. Raises FloatingPointError if a loss is not finite.
     """
     n = len(next(iter(initial.values())))
-    state = {
+    state: dict[str, Any] = {
         "step": 0,
         "alive": list(range(n)),
         "best": {name: p.detach().clone() for name, p in initial.items()},

@@ -1,5 +1,6 @@
 """Probes of labelled spans on all layers of an encoder: trained, scored sentence by sentence, and stored."""
 
+import abc
 import dataclasses
 import json
 from collections.abc import Callable
@@ -50,13 +51,8 @@ class Result:
             return dict(file)
 
 
-class SpanProbes:
-    """Probes of one encoder and task while they are trained; those of one kind are a subclass.
-
-    It has ``initial()``, untrained parameters; ``loss(p, alive, step)`` as of :func:`layerwise.train`;
-    ``count(p, alive, split)``, arrays of what scores are made of, by sentence; ``scores(counts)``, those by
-    which training is stopped; ``schedule()``; and what else the report says, ``details(p)``.
-    """
+class SpanProbes(abc.ABC):
+    """Probes of one encoder and task while they are trained; those of one kind are a subclass."""
 
     kind: ClassVar[str]  # of artifact
     schema: ClassVar[int]  # raise when the same settings would give other results
@@ -102,7 +98,27 @@ class SpanProbes:
 
         return cls.result(cache.get(cls.kind, spec, build))
 
+    @abc.abstractmethod
+    def initial(self) -> Parameters:
+        """Untrained parameters."""
+
+    @abc.abstractmethod
+    def loss(self, p: Parameters, alive: list[int], step: int) -> torch.Tensor:
+        """As of :func:`helpers.probing.layerwise.train`."""
+
+    @abc.abstractmethod
+    def count(self, p: Parameters, alive: list[int], split: str) -> dict[str, np.ndarray]:
+        """What scores are made of, by sentence."""
+
+    @abc.abstractmethod
+    def scores(self, counts: dict[str, np.ndarray]) -> list[float]:
+        """Scores by which training is stopped."""
+
+    @abc.abstractmethod
+    def schedule(self) -> layerwise.Schedule: ...
+
     def details(self, p: Parameters) -> dict[str, Any]:
+        """What the report says beside scores and steps."""
         return {"layers": self.layers, "labels": len(self.task.labels)}
 
     def train(self, folder: Path, checkpoint_every: float) -> None:
@@ -121,7 +137,8 @@ class SpanProbes:
             checkpoint_every=checkpoint_every,
         )
         alive = list(range(len(trained.scores)))
-        np.savez_compressed(folder / "counts.npz", **self.count(trained.parameters, alive, "test"))
+        counts: Any = self.count(trained.parameters, alive, "test")
+        np.savez_compressed(folder / "counts.npz", **counts)
         report = self.details(trained.parameters)
         report |= dict(dev_scores=trained.scores, best_steps=trained.best_steps, steps=trained.steps)
         (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

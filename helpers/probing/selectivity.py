@@ -8,7 +8,7 @@ paper's rank of 1000 exceeds the width of the encoders here, so the matrices are
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 
 from helpers import encoders
-from helpers.corpora.records import LabelledSpans, Target
+from helpers.corpora.records import LabelledSpans, Span, Target
 from helpers.probing import layerwise, probes, spans
 from helpers.probing.layerwise import Parameters
 
 KINDS = ("label", "head")
 
-Splits = dict[str, Sequence[LabelledSpans]]
+Splits = Mapping[str, Sequence[LabelledSpans]]
 
 
 # -- the tasks -------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def heads(splits: Splits) -> Splits:
 def _heads(record: LabelledSpans) -> LabelledSpans:
     words = sorted({t.span1 for t in record.targets})
     head = {t.span1: t.span2 for t in record.targets}
-    place = {word: i for i, word in enumerate(words)}
+    place: dict[Span | None, int] = {word: i for i, word in enumerate(words)}
     for word in words:
         if head[word] not in place:
             raise ValueError(f"record {record.id!r}: {head[word]}, the head of {word}, has no head itself")

@@ -4,7 +4,7 @@ Words are mapped to wordpieces once; nothing here depends on an encoder's weight
 sentences serves every encoder with the same tokenizer, every task and every probe.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ class Targets:
         return len(self.row) - 1
 
 
-def with_targets(splits: dict[str, Sequence[LabelledSpans]]) -> dict[str, list[LabelledSpans]]:
+def with_targets(splits: Mapping[str, Sequence[LabelledSpans]]) -> dict[str, list[LabelledSpans]]:
     """The records that have a target, by split (train, dev, test).
 
     Raises ValueError for a split that is missing or has no target.
@@ -130,7 +130,7 @@ def with_targets(splits: dict[str, Sequence[LabelledSpans]]) -> dict[str, list[L
     return kept
 
 
-def digest(splits: dict[str, Sequence[LabelledSpans]]) -> str:
+def digest(splits: Mapping[str, Sequence[LabelledSpans]]) -> str:
     """Hash of the words and targets of records by split."""
     return store.digest(
         [
@@ -299,9 +299,8 @@ def gather(
     Files are mapped for this call only, so that what has been read does not stay in the process's memory.
     """
     flat = rows.ravel()
-    states = np.stack([activations.layer(layer)[flat] for layer in layers])
-    states = torch.from_numpy(states).to(device=like.device, dtype=like.dtype)
-    return states.view(len(layers), *rows.shape, -1)
+    read = torch.from_numpy(np.stack([activations.layer(layer)[flat] for layer in layers]))
+    return read.to(device=like.device, dtype=like.dtype).view(len(layers), *rows.shape, -1)
 
 
 def precision() -> torch.dtype:

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from helpers import precision
@@ -50,7 +52,7 @@ class Parsed:
     heads: np.ndarray
     lengths: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n_words = int(np.sum(self.lengths))
         sizes = {len(self.heads), *(len(layer) for layer in self.states)}
         if not len(self.lengths) or min(self.lengths) < 1 or sizes != {n_words}:
@@ -83,7 +85,7 @@ def arrays(sentences: Sequence[Sentence]) -> tuple[np.ndarray, np.ndarray, np.nd
     return heads, np.array([len(sentence.words) for sentence in sentences]), keep
 
 
-def paths(heads: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+def paths(heads: ArrayLike, lengths: ArrayLike) -> np.ndarray:
     """Which words lie on each word's path to the root, itself included: (n_words, longest) of 0 and 1.
 
     ``heads`` (n_words,) are those of sentences one after the other, 1-based, 0 for the root; column j stands
@@ -91,10 +93,10 @@ def paths(heads: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     in its tree, and a row's sum minus one is the word's depth. float32. Raises ValueError for heads out of
     range or in a cycle.
     """
-    heads, lengths = np.asarray(heads), np.asarray(lengths)
-    longest = int(lengths.max())
-    size = np.repeat(lengths, lengths)
-    first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    heads, sizes = np.asarray(heads), np.asarray(lengths)
+    longest = int(sizes.max())
+    size = np.repeat(sizes, sizes)
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
     if (heads < 0).any() or (heads > size).any():
         wrong = int(np.argmax((heads < 0) | (heads > size)))
         raise ValueError(f"head {heads[wrong]} in a sentence of {size[wrong]} words")
@@ -158,7 +160,8 @@ def _batch(kind: str, data: Parsed, chosen: np.ndarray, device: torch.device) ->
     on_path = paths(data.heads[rows], lengths)
     if kind == "depth":
         share = np.repeat(1 / (lengths * len(chosen)), lengths)
-        return _Batch(rows, *_tensors(device, on_path.sum(1) - 1, share))
+        depth, weight = _tensors(device, on_path.sum(1) - 1, share)
+        return _Batch(rows, depth, weight)
     groups = []
     for part in np.array_split(np.arange(len(chosen)), min(GROUPS, len(chosen))):
         size = lengths[part][:, None]
@@ -175,7 +178,9 @@ def _tensors(device: torch.device, *arrays: np.ndarray) -> Iterator[torch.Tensor
     return (torch.from_numpy(x.astype(np.float32, copy=False)).to(device) for x in arrays)
 
 
-def _read(states: Sequence[np.ndarray], layers: Sequence[int], rows: np.ndarray, device) -> torch.Tensor:
+def _read(
+    states: Sequence[np.ndarray], layers: Sequence[int], rows: np.ndarray, device: torch.device
+) -> torch.Tensor:
     """Vectors of some words at some layers, (n_layers, n_rows, d) float32."""
     first = states[layers[0]]
     block = np.empty((len(layers), len(rows), first.shape[1]), first.dtype)
@@ -189,7 +194,7 @@ def _losses(projected: torch.Tensor, batch: _Batch, slopes: torch.Tensor | None 
 
     ``slopes``, zeros of the same shape, receives the derivatives.
     """
-    if batch.depth is not None:
+    if batch.depth is not None and batch.weight is not None:
         errors = projected.square().sum(-1) - batch.depth
         if slopes is not None:
             torch.mul(projected, 2 * (errors.sign() * batch.weight)[..., None], out=slopes)
@@ -218,7 +223,7 @@ class _Loss(torch.autograd.Function):
     """Losses (n_layers,) of probes (n_layers, rank, d) on words (n_layers, n_words, d)."""
 
     @staticmethod
-    def forward(context, weights, words, batch):
+    def forward(context: Any, weights: torch.Tensor, words: torch.Tensor, batch: _Batch) -> torch.Tensor:
         projected = words @ weights.mT
         slopes = torch.zeros_like(projected)
         losses = _losses(projected, batch, slopes)
@@ -226,7 +231,7 @@ class _Loss(torch.autograd.Function):
         return losses
 
     @staticmethod
-    def backward(context, factors):
+    def backward(context: Any, factors: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         slopes, words = context.saved_tensors
         return (slopes * factors[:, None, None]).mT @ words, None, None
 
@@ -459,7 +464,7 @@ def _average(sentences: Sequence[np.ndarray], correlations: list[np.ndarray]) ->
 
 
 def mean_over_lengths(
-    lengths: Sequence[int], sums: np.ndarray, counts: np.ndarray, weights: np.ndarray | None = None
+    lengths: ArrayLike, sums: np.ndarray, counts: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
     """Mean for each sentence length, then over the lengths 5 to 50: (n_resamples, ...).
 
@@ -468,12 +473,12 @@ def mean_over_lengths(
     length of which a resample has nothing is left out, as is one that the corpus has not; NaN if that
     leaves none.
     """
-    lengths = np.asarray(lengths)
-    weights = np.ones((1, len(lengths))) if weights is None else weights
+    sizes = np.asarray(lengths)
+    weights = np.ones((1, len(sizes))) if weights is None else weights
     total = np.zeros((len(weights), *sums.shape[1:]))
     number = np.zeros_like(total)
-    for n in np.intersect1d(lengths, LENGTHS):
-        there = lengths == n
+    for n in np.intersect1d(sizes, LENGTHS):
+        there = sizes == n
         w = weights[:, there].astype(np.float64)
         count = np.tensordot(w, counts[there].astype(np.float64), 1)
         mean = np.tensordot(w, sums[there].astype(np.float64), 1)

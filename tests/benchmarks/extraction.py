@@ -16,6 +16,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from helpers import corpora, encoders, precision
+from helpers.encoders import states
 from helpers.store import Store
 
 BOUND = 0.8
@@ -60,13 +61,13 @@ def main() -> int:
     ratios = []
     with tempfile.TemporaryDirectory() as folder:  # what is only slow the first time
         encoders.extract(model, records[:100], Store(folder), pool="mean")
-    bare(model.model, lengths[:100], encoders.BATCH_PIECES)
+    bare(model.model, lengths[:100], states.BATCH_PIECES)
     for _ in range(3):
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             encoders.extract(model, records, Store(folder), pool="mean")
             ours = time.perf_counter() - began
-        reference = bare(model.model, lengths, encoders.BATCH_PIECES)
+        reference = bare(model.model, lengths, states.BATCH_PIECES)
         ratios.append(reference / ours)
         print(
             f"streamed {pieces / ours:8,.0f} wordpieces/s   bare {pieces / reference:8,.0f}   "

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
-from helpers import corpora, encoders
+from helpers import corpora, encoders, progress
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans, Sentence
 from helpers.encoders import Encoder
@@ -82,9 +82,9 @@ def published_loss(weights: torch.Tensor, data: structural.Parsed, layer: int, c
             structural.tree_distances(data.heads[start : start + n]).astype(np.float32)
         )
     shown = words @ weights.T
-    found = (shown[:, :, None] - shown[:, None]).square().sum(-1)
+    distances = (shown[:, :, None] - shown[:, None]).square().sum(-1)
     there = gold >= 0
-    errors = ((found - gold).abs() * there).sum((1, 2))
+    errors = ((distances - gold).abs() * there).sum((1, 2))
     return (errors / torch.from_numpy(lengths).float().square()).mean()
 
 
@@ -117,16 +117,8 @@ def measure_structural(folder: str) -> None:
         with tempfile.TemporaryDirectory() as cache:
             train, dev = (parsed(wide(width), part, Store(cache)) for part in (sentences, held_out))
             ends = []
-            trained = structural.fit(
-                "distance",
-                train,
-                dev,
-                rank=rank,
-                recipe=recipe,
-                seed=0,
-                device="cpu",
-                progress=lambda *_, ends=ends: ends.append(time.perf_counter()),
-            )
+            progress.steps = lambda *_, ends=ends: ends.append(time.perf_counter())  # after each epoch
+            trained = structural.fit("distance", train, dev, rank=rank, recipe=recipe, seed=0, device="cpu")
             # The last epoch, its look at the held-out sentences included.
             ours = (ends[-1] - ends[-2]) / train.n_layers
             layer = 7
@@ -145,7 +137,7 @@ def measure_structural(folder: str) -> None:
 # -- edge probes -----------------------------------------------------------------------------------
 
 
-class Anew(edge._Run):
+class Anew(edge.EdgeProbes):
     """The probe of one layer, each batch of sentences read with the encoder when it comes."""
 
     def __init__(self, encoder: Encoder, layer: int, sentences: list, *args):
@@ -159,19 +151,19 @@ class Anew(edge._Run):
     def states(self, p, batch: spans.Batch, alive: list[int]) -> torch.Tensor:
         records = self.record[batch.rows[:, 0]]
         chosen = [self.sentences[i] for i in records]
-        found = encoders.hidden_states(self.encoder, chosen, layers=self.layers, pool="pieces")
+        streamed = encoders.hidden_states(self.encoder, chosen, layers=self.layers, pool="pieces")
         begin = np.searchsorted(self.record, records)
         # Padding repeats a row of another sentence; no span covers it, so any row will do.
         block = np.stack(
             [
                 states[np.clip(rows - start, 0, len(states) - 1), 0]
-                for states, rows, start in zip(found, batch.rows, begin, strict=True)
+                for states, rows, start in zip(streamed, batch.rows, begin, strict=True)
             ]
         )
         return torch.from_numpy(block).to(self.like.dtype)[None]
 
 
-def part_of_speech(folder: str, n: int, tokenizer) -> tuple[spans.Reading, edge.Task]:
+def part_of_speech(folder: str, n: int, tokenizer) -> tuple[spans.Reading, edge.EdgeTask]:
     paths = {"ud-ewt": folder}
     records: dict[str, list[LabelledSpans]] = {
         split: edges.load("POS", split, "open", paths=paths, limit=limit)
@@ -192,7 +184,7 @@ def measure_edge(folder: str) -> None:
         cache = Store(root)
         began = time.perf_counter()
         states = reading.extract(encoder, cache)
-        result = edge.probe(task, "benchmark", lambda: states, recipe, seed=0, cache=cache)
+        result = edge.EdgeProbes.trained(task, "benchmark", lambda: states, recipe, seed=0, cache=cache)
         ours = time.perf_counter() - began
         theirs = 0.0
         layers = (3, 11)
@@ -200,7 +192,7 @@ def measure_edge(folder: str) -> None:
             place = Path(root) / f"layer{layer}"
             place.mkdir()
             began = time.perf_counter()
-            Anew(encoder, layer, reading.sentences, task, states, recipe, 0).fill(place, None, 1e9)
+            Anew(encoder, layer, reading.sentences, task, states, recipe, 0).train(place, 1e9)
             theirs += time.perf_counter() - began
             own = edge.micro_f1(result.counts(states.layers.index(layer)))
             other = edge.micro_f1(edge.Result(place).counts(0))
@@ -225,16 +217,16 @@ def peak():
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
-    found, done, before = [0.0], threading.Event(), allocated()
+    most, done, before = [0.0], threading.Event(), allocated()
 
     def watch() -> None:
         while not done.wait(0.02):
-            found[0] = max(found[0], allocated() - before)
+            most[0] = max(most[0], allocated() - before)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        yield found
+        yield most
     finally:
         done.set()
         watcher.join()
@@ -251,17 +243,19 @@ def measure_memory(folder: str) -> None:
             taken[n] = sum(layer.nbytes for layer in data.states) / 2**20
             recipe = StructuralRecipe(epochs=1)
             for kind in structural.KINDS:
-                with peak() as found:
+                with peak() as most:
                     structural.fit(kind, data, data, rank=128, recipe=recipe, seed=0, device="cpu")
-                needed[kind, n] = found[0]
+                needed[kind, n] = most[0]
             reading, task = part_of_speech(folder, n, encoder.tokenizer)
             states = reading.extract(encoder, Store(root))
             options = EdgeRecipe(projection=64, hidden=64, batch_size=16, validate_every=60, max_steps=60)
-            with peak() as found:
-                edge.probe(task, "benchmark", lambda s=states: s, options, seed=0, cache=Store(root))
-            needed["edge", n] = found[0]
-        told = ", ".join(f"{kind} {mb:.0f}" for (kind, count), mb in needed.items() if count == n)
-        print(f"  {n:,} sentences, states of {taken[n]:.0f} MB: {told}", flush=True)
+            with peak() as most:
+                edge.EdgeProbes.trained(
+                    task, "benchmark", lambda s=states: s, options, seed=0, cache=Store(root)
+                )
+            needed["edge", n] = most[0]
+        figures = ", ".join(f"{kind} {mb:.0f}" for (kind, count), mb in needed.items() if count == n)
+        print(f"  {n:,} sentences, states of {taken[n]:.0f} MB: {figures}", flush=True)
     for kind in (*structural.KINDS, "edge"):
         grown = needed[kind, 10_000] - needed[kind, 1000]
         check(grown < 0.1 * (taken[10_000] - taken[1000]), f"{kind} probes: memory grows by {grown:.0f} MB")
