@@ -79,13 +79,11 @@ class Profile:
     name: str
     encoder: str  # "minibert", "tiny", a Hub id or a local folder
     tasks: tuple[Task, ...]
-    seeds: tuple[int, ...] = limited(
-        (0, 1), some=True
-    )  # fine-tuning seeds; the first is the one whose curves are drawn
+    # Of fine-tuning; the first is the one whose curves are drawn.
+    seeds: tuple[int, ...] = limited((0, 1), some=True)
     tuning_rates: tuple[float, ...] = ()  # that all tasks are tuned at for a comparison; empty: none
-    text: str = limited(
-        "wikipedia", valid=TEXTS, what="corpus"
-    )  # the corpus on which representations are compared
+    # The corpus on which representations are compared.
+    text: str = limited("wikipedia", valid=TEXTS, what="corpus")
     n_sentences: int = limited(1000, least=2)
     n_tokens: int = limited(5000, least=10)
     n_bootstrap: int = limited(1000, least=2)
@@ -95,9 +93,8 @@ class Profile:
     probe_eval: int | None = limited(None, least=2)  # sentences each of dev and test
     probe_tuning_seeds: tuple[int, ...] = ()  # fine-tuning seeds that are probed; empty: ``seeds``
     probe_rank: int = limited(512, least=1)  # of structural probes
-    probe_seeds: tuple[int, ...] = limited(
-        (0,), some=True
-    )  # seeds of a probe's initial weights and order of examples
+    # Of a probe's initial weights and order of examples.
+    probe_seeds: tuple[int, ...] = limited((0,), some=True)
     edge: EdgeRecipe = EdgeRecipe()
     structural: StructuralRecipe = StructuralRecipe()
     sweep: tuple[Task, ...] = ()  # tasks of the layer ablations; empty: ``tasks``
@@ -116,7 +113,7 @@ class Profile:
         for task in self.tasks:
             if task.model == model:
                 return task
-        raise ValueError(f"unknown model {model!r}; choose from {', '.join(t.model for t in self.tasks)}")
+        raise ValueError(unknown("model", model, [task.model for task in self.tasks]))
 
 
 # The paper's hyperparameters where it prints them (Dep), those of google-research/bert elsewhere.

@@ -85,5 +85,5 @@ def test_the_paper_profile_has_the_hyperparameters_the_paper_prints():
 def test_profiles_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         profiles.PROFILES["quick"].n_tokens = 1
-    with pytest.raises(ValueError, match="unknown model 'MNLI'; choose from Dep, NLI, QA"):
+    with pytest.raises(ValueError, match="unknown model 'MNLI' .did you mean 'NLI'.*; valid: Dep, NLI, QA"):
         profiles.PROFILES["quick"].task("MNLI")

@@ -1,22 +1,9 @@
 """The edge-probing tasks (Tenney et al. 2019) and the corpora that their labels come from, by suite.
 
-``uds`` takes all from one corpus that is downloaded, some as stand-ins (:mod:`helpers.corpora.uds_edges`);
-``open`` from human annotation in freely licensed corpora; ``ontonotes`` is the paper's suite, for those who
-have OntoNotes 5 and SPR1; ``json`` is a folder of jiant's edge-probing files, of these or any other tasks.
-
-============  ==================  ==============  ============
-task          uds                 open            ontonotes
-============  ==================  ==============  ============
-POS           XPOS                UD EWT's XPOS   OntoNotes 5
-Constituents  projected phrases   PropBank EWT    OntoNotes 5
-Dependencies  UD v1               UD EWT          UD EWT
-Entities      noun supersenses    GUM             OntoNotes 5
-SRL           logical functions   PropBank EWT    OntoNotes 5
-Coreference                       GUM             OntoNotes 5
-SPR1                                              SPR1
-SPR2          UDS proto-roles     UDS proto-roles
-Relations                         SemEval-2010    SemEval-2010
-============  ==================  ==============  ============
+:data:`SUITES` is the table of them. ``uds`` takes all from one corpus that is downloaded, some as stand-ins
+(:mod:`helpers.corpora.uds_edges`); ``open`` from human annotation in freely licensed corpora; ``ontonotes``
+is the paper's suite, for those who have OntoNotes 5 and SPR1; ``json`` is a folder of jiant's edge-probing
+files, of these or any other tasks.
 
 Training, development and test parts are the corpora's own. PropBank's annotation of the English Web
 Treebank is divided as UD's; SemEval's development part is cut from its training file, as in jiant.
@@ -33,7 +20,7 @@ from helpers import progress
 from helpers.corpora import conll2012, conllu, edge_json, gum, registry, semeval, uds, uds_edges
 from helpers.corpora.files import sha256_of
 from helpers.corpora.records import LabelledSpans, Sentence, Target
-from helpers.store import Store, atomic_write, digest
+from helpers.store import Store, digest
 from helpers.validation import unknown
 
 SPLITS = uds.SPLITS
@@ -99,7 +86,7 @@ def load(
     :class:`helpers.corpora.fetch.FetchError` if a download fails.
     """
     uds.check_split(split)
-    lines = _file(_made(task, suite, paths), task, split).read_bytes().splitlines()
+    lines = (_made(task, suite, paths) / f"{task}.{split}.jsonl").read_bytes().splitlines()
     return [_unpack(json.loads(line)) for line in _sample(lines, limit)]
 
 
@@ -110,18 +97,9 @@ def clean(task: str, suite: str) -> Callable[[str], bool] | None:
     return SUBSETS.get(task)
 
 
-def describe(suite: str, paths: Paths | None = None) -> list[dict]:
-    """What the available tasks consist of: rows ``task, split, sentences, targets, labels, source``.
-
-    ``labels`` is their number. Errors as for :func:`load`.
-    """
-    rows = []
-    for task in tasks(suite, paths):
-        folder, source = _made(task, suite, paths), _sources(suite, paths)[task].what
-        for split in SPLITS:
-            row = dict(_summary(folder, split)[task], source=source)
-            rows.append({"task": task, "split": split} | row | {"labels": len(row["labels"])})
-    return rows
+def sources(suite: str, paths: Paths | None = None) -> dict[str, str]:
+    """Where the labels of a suite's tasks come from. Errors as for :func:`tasks`."""
+    return {task: source.what for task, source in _sources(suite, paths).items()}
 
 
 def pos(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
@@ -300,8 +278,10 @@ def _made(task: str, suite: str, paths: Paths | None) -> Path:
 
     def build(folder: Path) -> None:
         for split in SPLITS:
-            if not (folder / f"{split}.json").exists():
-                _write(folder, split, source.read(split, files))
+            for made, records in source.read(split, files).items():
+                with open(folder / f"{made}.{split}.jsonl", "w", encoding="utf-8") as out:
+                    for record in filter(lambda record: record.targets, records):
+                        out.write(json.dumps(_pack(record), ensure_ascii=False, separators=(",", ":")) + "\n")
 
     spec = {"schema": SCHEMA, "source": source.what, "files": {name: _hash(files[name]) for name in files}}
     return Store().get("edges", spec, build)
@@ -316,23 +296,6 @@ def _hash(files: dict[str, list[Path]]) -> str:
     if not any(files.values()):  # in the store in another form
         return uds.fingerprint()
     return digest({split: [sha256_of(path) for path in paths] for split, paths in files.items()})
-
-
-def _write(folder: Path, split: str, made: Targets) -> None:
-    summary = {}
-    for task, records in made.items():
-        records = [record for record in records if record.targets]
-        with atomic_write(_file(folder, task, split)) as file:
-            for record in records:
-                file.write(json.dumps(_pack(record), ensure_ascii=False, separators=(",", ":")) + "\n")
-        targets = [target for record in records for target in record.targets]
-        summary[task] = {
-            "sentences": len(records),
-            "targets": len(targets),
-            "labels": sorted({label for target in targets for label in target.labels}),
-        }
-    with atomic_write(folder / f"{split}.json") as file:
-        json.dump(summary, file)
 
 
 def _pack(record: LabelledSpans) -> list:
@@ -354,11 +317,3 @@ def _sample(lines: list[bytes], limit: int | None) -> list[bytes]:
     # What comes before the first bracket that closes is the sentence's id and words.
     ranks = [hashlib.sha256(line.split(b"]", 1)[0]).digest() for line in lines]
     return [lines[i] for i in sorted(sorted(range(len(lines)), key=ranks.__getitem__)[:limit])]
-
-
-def _file(folder: Path, task: str, split: str) -> Path:
-    return folder / f"{task}.{split}.jsonl"
-
-
-def _summary(folder: Path, split: str) -> dict[str, dict]:
-    return json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))

@@ -114,7 +114,8 @@ def test_targets_are_made_once_and_anew_if_the_files_change(wheel, monkeypatch):
         patch.setattr(uds, "load", lambda *_, **__: pytest.fail("read again"))
         assert edges.load("Entities", "dev", "uds", paths=paths) == first
         # The targets of the wheel's other tasks were made along with these.
-        assert len(edges.describe("uds", paths)) == 3 * 6
+        for task, split in itertools.product(edges.tasks("uds", paths), edges.SPLITS):
+            assert edges.load(task, split, "uds", paths=paths)
         with open(wheel / TINY_WHEEL, "ab") as file:
             file.write(b"\0")
         with pytest.raises(pytest.fail.Exception, match="read again"):
@@ -156,9 +157,8 @@ def test_a_folder_of_jiants_files(own_home, official):
     assert edges.tasks("json", paths) == ("POS", "colours")  # a task by another name is one as well
     labels = {t.labels for r in edges.load("POS", "train", "json", paths=paths) for t in r.targets}
     assert labels == {("pos-train",)}
-    (row,) = [r for r in edges.describe("json", paths) if (r["task"], r["split"]) == ("colours", "dev")]
-    expected = {"task": "colours", "split": "dev", "sentences": 20, "targets": 20, "labels": 1}
-    assert row == expected | {"source": "colours"}
+    assert len(edges.load("colours", "dev", "json", paths=paths)) == 20  # those with targets
+    assert edges.sources("json", paths) == {"POS": "pos", "colours": "colours"}
 
 
 def test_a_sample_is_fixed_nested_and_in_order(own_home, official):
@@ -249,15 +249,17 @@ def test_every_task_has_a_row_in_the_paper():
 
 
 def test_uds_has_what_is_documented(real_wheel):
-    rows = {(row["task"], row["split"]): row for row in edges.describe("uds")}
-    sentences = [rows["POS", split]["sentences"] for split in edges.SPLITS]
-    assert sentences == [12_543, 2_002, 2_077]
-    assert [rows["SPR2", split]["targets"] for split in edges.SPLITS] == [5_669, 751, 670]
-    assert rows["SPR2", "train"]["labels"] == 18
+    tasks = edges.tasks("uds")
+    rows = {task: {row["split"]: row for row in _rows(task, suite="uds")} for task in tasks}
+    assert [row["sentences"] for row in rows["POS"].values()] == [12_543, 2_002, 2_077]
+    assert [row["targets"] for row in rows["SPR2"].values()] == [5_669, 751, 670]
+    assert len(rows["SPR2"]["train"]["labels"]) == 18
     for split in edges.SPLITS:
-        assert rows["Dependencies", split]["targets"] == rows["POS", split]["targets"]
-    assert all(row["targets"] >= row["sentences"] > 0 and row["labels"] > 1 for row in rows.values())
-    assert len(edges.load("SPR2", "dev", "uds")) == rows["SPR2", "dev"]["sentences"]
+        assert rows["Dependencies"][split]["targets"] == rows["POS"][split]["targets"]
+        for task in tasks:
+            row = rows[task][split]
+            assert row["targets"] >= row["sentences"] > 0 and len(row["labels"]) > 1
+    assert edges.sources("uds") == dict.fromkeys(tasks, "UDS 2.0")
 
 
 @pytest.fixture(scope="module")
@@ -311,11 +313,13 @@ def test_the_open_suite_recounted(excerpts, own_home):
     assert 0.97 * arguments < found <= arguments
 
 
-def _rows(task, paths):
+def _rows(task, paths=None, suite="open"):
     for split in edges.SPLITS:
-        records = edges.load(task, split, "open", paths=paths)
-        targets = sum(len(record.targets) for record in records)
-        yield {"task": task, "split": split, "sentences": len(records), "targets": targets}
+        records = edges.load(task, split, suite, paths=paths)
+        targets = [target for record in records for target in record.targets]
+        labels = {label for target in targets for label in target.labels}
+        counts = {"sentences": len(records), "targets": len(targets), "labels": labels}
+        yield {"task": task, "split": split} | counts
 
 
 def test_profiles_can_probe_what_they_name():
