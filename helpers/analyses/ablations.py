@@ -178,7 +178,7 @@ class _Sweep:
         """The point of an encoder whose weights were changed, None for the one as it is."""
         scores = None
         with self.attempt(data, seed, point), contextlib.ExitStack() as stack:
-            encoder = self.settings.encoder
+            encoder: str | Path = self.settings.encoder
             if model is not None:
                 encoder = stack.enter_context(blocks.saved(self.encoder, model))
             scores = self.scores(data, data.task, encoder, seed, point)

@@ -103,12 +103,11 @@ def reinitialised(encoder: Encoder, lowest: int, seed: int) -> nn.Module:
         return model
     with encoders.seeded(seed):
         fresh = type(model)(model.config).to(encoder.device)
-    path = ".".join(blocks_path(model))
-    blocks, drawn = model.get_submodule(path), fresh.get_submodule(path)
-    for block in range(lowest, len(blocks)):
-        blocks[block].load_state_dict(drawn[block].state_dict())
+    parts = [".".join([*blocks_path(model), str(block)]) for block in range(lowest, len(encoder.layers) - 1)]
     if getattr(model, "pooler", None) is not None:
-        model.pooler.load_state_dict(fresh.pooler.state_dict())
+        parts.append("pooler")
+    for part in parts:
+        model.get_submodule(part).load_state_dict(fresh.get_submodule(part).state_dict())
     return model.eval()
 
 
@@ -173,16 +172,15 @@ class Prefix:
         They are views of a file, valid until another layer is asked for. Raises ValueError for a block the
         encoder lacks and FloatingPointError for states beyond half precision's range.
         """
-        if layer not in self.encoder.layers[1:]:
-            raise ValueError(f"unknown block {layer!r}; valid: 0 to {self.encoder.layers[-1]}")
+        _check_block(self.encoder, layer, self.encoder.layers[-1])
         key = store.digest([[f["ids"].tolist(), f["second"]] for f in inputs.features])
         ends = np.cumsum(inputs.lengths)
-        reached, kept = self._kept.get(key, (None, None))
-        if reached is None or reached > layer:
+        if key not in self._kept or self._kept[key][0] > layer:
             self._scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._scratch) as file:  # mapped, it outlives its name and handle
-                kept = np.memmap(file, PRECISION, "w+", shape=(int(ends[-1]), self.encoder.width))
-            reached = -1
+                fresh = np.memmap(file, PRECISION, "w+", shape=(int(ends[-1]), self.encoder.width))
+            self._kept[key] = -1, fresh
+        reached, kept = self._kept[key]
         # One block at a time and rounded after each, so that the states are the same wherever a sweep began.
         for block in range(reached + 1, layer + 1):
             self._kept.pop(key, None)  # a step that fails half-way leaves states of two blocks

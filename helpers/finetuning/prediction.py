@@ -58,7 +58,7 @@ def untrained(task: Task, encoder: Encoder, labels: tuple[str, ...], seed: int) 
     """The encoder as it is under a freshly drawn head. The model shares the encoder's weights."""
     definition = tasks.get(task.model)
     with encoders.seeded(seed):
-        head = definition.head(encoder.model, labels).to(encoder.device)
+        head = definition.head(encoder, labels).to(encoder.device)
     return Predictor(definition, TaskModel(encoder.model, head), encoder, labels, task.recipe)
 
 

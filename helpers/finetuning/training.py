@@ -138,8 +138,10 @@ def predictions(
 
     def build(folder: Path) -> None:
         inner = folder / "run"
-        options = dict(seed=seed, cache=store.Store(inner), frozen=frozen, prefix=prefix)
-        tuned = finetune(task, encoder, train, evaluation, **options)
+        tuned = finetune(
+            task, encoder, train, evaluation,
+            seed=seed, cache=store.Store(inner), frozen=frozen, prefix=prefix,
+        )  # fmt: skip
         if _is_first():  # under torchrun all processes come here
             shutil.copy(tuned.folder / "predictions.jsonl", folder)
             shutil.rmtree(inner)
@@ -194,7 +196,7 @@ def load(folder: str | Path, *, device: str = "auto") -> Predictor:
     settings = json.loads((folder / "head.json").read_text(encoding="utf-8"))
     encoder = encoders.load(folder / "encoder", device=device)
     task, labels = tasks.get(settings["model"]), tuple(settings["labels"])
-    head = task.head(encoder.model, labels)
+    head = task.head(encoder, labels)
     head.load_state_dict(safetensors.torch.load_file(folder / "head.safetensors"))
     model = TaskModel(encoder.model, head.to(encoder.device)).eval()
     return Predictor(task, model, encoder, labels, TuningRecipe(**settings["recipe"]))
@@ -343,7 +345,7 @@ def _train(
 
     class Trainer(transformers.Trainer):
         def create_optimizer(self, model=None):
-            self.optimizer = BertAdam(parameter_groups(self.model, recipe), recipe.learning_rate)
+            self.optimizer = BertAdam(parameter_groups(predictor.model, recipe), recipe.learning_rate)
             return self.optimizer
 
         def _get_train_sampler(self, train_dataset=None):

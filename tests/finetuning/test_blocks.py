@@ -336,7 +336,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, pairs, cache, tmp_path
 
 def test_errors(folder, pairs, cache, tmp_path):
     for layer in (2, -2):
-        with pytest.raises(ValueError, match=f"unknown block {layer}; valid: 0 to 1"):
+        with pytest.raises(ValueError, match=f"has no block {layer}; valid: 0 to 1"):
             _finetune("NLI", folder, pairs, cache, frozen=layer)
     with pytest.raises(ValueError, match="the prefix is one of tiny, not of"):
         _finetune("NLI", folder, pairs, cache, frozen=0, prefix=blocks.Prefix("tiny", tmp_path))

@@ -46,7 +46,7 @@ class Tagging(TaskDefinition):
         return inputs
 
     def head(self, encoder, labels):
-        return TagHead(encoder.config.hidden_size, len(labels))
+        return TagHead(encoder.width, len(labels))
 
     def decode(self, output, batch, head, labels):
         best = output["logits"].argmax(-1).tolist()

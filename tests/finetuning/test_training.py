@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_optimiser_state_survives_saving():
 
 
 def test_parameters_are_grouped_by_rate_and_decay(encoder):
-    model = TaskModel(encoder.model, tasks.get("Dep").head(encoder.model, ("a", "b")))
+    model = TaskModel(encoder.model, tasks.get("Dep").head(encoder, ("a", "b")))
     recipe = TuningRecipe(learning_rate=1e-4, head_learning_rate=2e-3, weight_decay=0.02)
     frozen = encoder.model.encoder.layer[0]
     frozen.requires_grad_(False)
@@ -196,7 +197,7 @@ def test_dropout_is_set_in_the_head_of_an_encoder_with_other_names_for_it_too():
 
     encoder = DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=2, hidden_dim=8))
     training._set_dropout(encoder, 0.25)
-    model = TaskModel(encoder, tasks.get("NLI").head(encoder, ("a", "b")))
+    model = TaskModel(encoder, tasks.get("NLI").head(SimpleNamespace(model=encoder, width=8), ("a", "b")))
     rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
     assert len(rates) > 2 and set(rates) == {0.25}
 

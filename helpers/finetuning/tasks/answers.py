@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import encoders
@@ -17,8 +17,10 @@ from helpers.corpora.records import Question
 from helpers.encoders import Encoder
 from helpers.finetuning import metrics
 from helpers.finetuning.batches import Inputs, join, room
-from helpers.finetuning.tasks.base import Scores, TaskDefinition, linear
+from helpers.finetuning.tasks.base import Labels, Scores, TaskDefinition, linear
 from helpers.profiles import TuningRecipe
+
+Questions = Sequence[Question]
 
 MAX_QUESTION = 64  # wordpieces, as in google-research/bert's run_squad
 N_BEST = 20  # starts and ends considered in a window, likewise
@@ -50,20 +52,14 @@ class Answers(TaskDefinition):
     metric = "f1"
     record = Question
 
-    def check(self, records: Sequence[Question]) -> None:
+    def check(self, records: Questions) -> None:
         super().check(records)
         for question in records:
             if not question.answers:
                 raise ValueError(f"question {question.id!r} has no answers")
 
     def encode(
-        self,
-        records: Sequence[Question],
-        encoder: Encoder,
-        recipe: TuningRecipe,
-        labels: tuple[str, ...],
-        *,
-        targets: bool,
+        self, records: Questions, encoder: Encoder, recipe: TuningRecipe, labels: Labels, *, targets: bool
     ) -> Inputs:
         """One input per window on the context, as in google-research/bert's run_squad for v1.1.
 
@@ -112,14 +108,14 @@ class Answers(TaskDefinition):
             inputs.counts["answers_in_no_window"] = absent
         return inputs
 
-    def head(self, encoder: nn.Module, labels: tuple[str, ...]) -> nn.Module:
-        return SpanHead(encoder.config.hidden_size)
+    def head(self, encoder: Encoder, labels: Labels) -> nn.Module:
+        return SpanHead(encoder.width)
 
-    def decode(self, output: dict, batch: dict, head: nn.Module, labels: tuple[str, ...]) -> list[Any]:
+    def decode(self, output: dict, batch: dict, head: Any, labels: Labels) -> list[Any]:
         starts, ends = output["start_logits"].cpu().numpy(), output["end_logits"].cpu().numpy()
         return list(zip(starts, ends, strict=True))
 
-    def rows(self, records: Sequence[Question], inputs: Inputs, decoded: list[Any]) -> list[dict[str, Any]]:
+    def rows(self, records: Questions, inputs: Inputs, decoded: list[Any]) -> list[dict[str, Any]]:
         best: list = [None] * len(records)
         for r, window, (starts, ends) in zip(inputs.record, inputs.notes, decoded, strict=True):
             span = best_span(starts, ends, window)
@@ -127,14 +123,14 @@ class Answers(TaskDefinition):
                 best[r] = span
         rows = []
         for question, span in zip(records, best, strict=True):
-            answer = {"answer": "", "start": None, "score": None}
+            answer: dict[str, Any] = {"answer": "", "start": None, "score": None}
             if span is not None:
                 text = question.context[span["start"] : span["end"]]
                 answer = {"answer": text, "start": span["start"], "score": round(span["score"], 4)}
             rows.append({"id": question.id} | answer)
         return rows
 
-    def score(self, records: Sequence[Question], rows: list[dict[str, Any]]) -> Scores:
+    def score(self, records: Questions, rows: list[dict[str, Any]]) -> Scores:
         """``f1``, ``exact_match``. Each row gets its own: F1 as ``correct``, and ``exact_match``."""
         for question, row in zip(records, rows, strict=True):
             accepted = [answer.text for answer in question.answers]
@@ -145,9 +141,7 @@ class Answers(TaskDefinition):
             "exact_match": sum(row["exact_match"] for row in rows) / len(rows),
         }
 
-    def partial_baselines(
-        self, train: Sequence[Question], evaluation: Sequence[Question]
-    ) -> dict[str, Scores]:
+    def partial_baselines(self, train: Questions, evaluation: Questions) -> dict[str, Scores]:
         """:func:`question_blind`, and ``longest_name``, the context's longest run of capitalised words or
         numbers.
         """
@@ -249,18 +243,18 @@ class SpanHead(nn.Module):
 
     def forward(
         self,
-        states: torch.Tensor,
-        pooled: torch.Tensor | None,
+        states: Tensor,
+        pooled: Tensor | None,
         *,
-        mask: torch.Tensor,
-        starts: torch.Tensor | None = None,
-        ends: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
+        mask: Tensor,
+        starts: Tensor | None = None,
+        ends: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         with torch.autocast(states.device.type, enabled=False):
             logits = self.output(states.float()).masked_fill(~mask[..., None], float("-inf"))
         start, end = logits.unbind(-1)
         scores = {"start_logits": start, "end_logits": end}
-        if starts is not None:
+        if starts is not None and ends is not None:
             scores["loss"] = (F.cross_entropy(start, starts) + F.cross_entropy(end, ends)) / 2
         return scores
 
@@ -268,7 +262,7 @@ class SpanHead(nn.Module):
 # -- a baseline that does not read the question ----------------------------------------------------
 
 
-def question_blind(train: Sequence[Question], evaluation: Sequence[Question]) -> dict[str, str]:
+def question_blind(train: Questions, evaluation: Questions) -> dict[str, str]:
     """Answers by question id, given the context alone: what it gives away (Kaushik and Lipton 2018).
 
     Candidates are the stretches between function words and punctuation, with and without a determiner. A
@@ -279,7 +273,7 @@ def question_blind(train: Sequence[Question], evaluation: Sequence[Question]) ->
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    answers = defaultdict(set)
+    answers: dict[str, set[str]] = defaultdict(set)
     for question in train:
         answers[question.context].update(_normal(answer.text) for answer in question.answers)
     chosen = sorted(answers, key=lambda context: hashlib.sha256(context.encode()).digest())[:CONTEXTS]

@@ -12,6 +12,7 @@ from helpers.encoders import Encoder
 from helpers.finetuning.batches import Inputs
 from helpers.profiles import TuningRecipe
 
+Labels = tuple[str, ...]
 Scores = dict[str, float]
 
 
@@ -39,19 +40,13 @@ class TaskDefinition(abc.ABC):
         self.check(train)
         self.check(evaluation)
 
-    def labels(self, records: Sequence) -> tuple[str, ...]:
+    def labels(self, records: Sequence) -> Labels:
         """What the head's outputs stand for, sorted; empty where the task has no labels."""
         return ()
 
     @abc.abstractmethod
     def encode(
-        self,
-        records: Sequence,
-        encoder: Encoder,
-        recipe: TuningRecipe,
-        labels: tuple[str, ...],
-        *,
-        targets: bool,
+        self, records: Sequence, encoder: Encoder, recipe: TuningRecipe, labels: Labels, *, targets: bool
     ) -> Inputs:
         """The model's inputs; ``targets`` adds what is to be predicted.
 
@@ -59,7 +54,7 @@ class TaskDefinition(abc.ABC):
         """
 
     @abc.abstractmethod
-    def head(self, encoder: nn.Module, labels: tuple[str, ...]) -> nn.Module:
+    def head(self, encoder: Encoder, labels: Labels) -> nn.Module:
         """A freshly drawn head, from torch's global generator.
 
         It is called as ``head(states, pooled, mask=..., **features)`` with the encoder's last hidden states
@@ -68,7 +63,7 @@ class TaskDefinition(abc.ABC):
         """
 
     @abc.abstractmethod
-    def decode(self, output: dict, batch: dict, head: nn.Module, labels: tuple[str, ...]) -> list[Any]:
+    def decode(self, output: dict, batch: dict, head: Any, labels: Labels) -> list[Any]:
         """What the head's ``output`` for a ``batch`` says of each of its inputs."""
 
     def rows(self, records: Sequence, inputs: Inputs, decoded: list[Any]) -> list[dict[str, Any]]:

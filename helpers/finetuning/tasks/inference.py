@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import encoders
@@ -13,8 +13,10 @@ from helpers.corpora.records import Pair
 from helpers.encoders import Encoder
 from helpers.finetuning import metrics
 from helpers.finetuning.batches import Inputs, join, room
-from helpers.finetuning.tasks.base import Scores, TaskDefinition, linear, most_frequent
+from helpers.finetuning.tasks.base import Labels, Scores, TaskDefinition, linear, most_frequent
 from helpers.profiles import TuningRecipe
+
+Pairs = Sequence[Pair]
 
 
 class Inference(TaskDefinition):
@@ -25,7 +27,7 @@ class Inference(TaskDefinition):
     record = Pair
     reads_pooled = True
 
-    def check_parts(self, train: Sequence[Pair], evaluation: Sequence[Pair]) -> None:
+    def check_parts(self, train: Pairs, evaluation: Pairs) -> None:
         super().check_parts(train, evaluation)
         known = self.labels(train)
         for pair in evaluation:
@@ -35,17 +37,11 @@ class Inference(TaskDefinition):
                     f"known: {', '.join(known)}"
                 )
 
-    def labels(self, records: Sequence[Pair]) -> tuple[str, ...]:
+    def labels(self, records: Pairs) -> Labels:
         return tuple(sorted({pair.label for pair in records}))
 
     def encode(
-        self,
-        records: Sequence[Pair],
-        encoder: Encoder,
-        recipe: TuningRecipe,
-        labels: tuple[str, ...],
-        *,
-        targets: bool,
+        self, records: Pairs, encoder: Encoder, recipe: TuningRecipe, labels: Labels, *, targets: bool
     ) -> Inputs:
         """One input per pair; the longer segment is cut at its end, as in google-research/bert."""
         limit = room(encoder, recipe, pair=True)
@@ -66,29 +62,29 @@ class Inference(TaskDefinition):
         inputs.counts = {"pairs": len(records), "cut": cut, "wordpieces_cut": lost}
         return inputs
 
-    def head(self, encoder: nn.Module, labels: tuple[str, ...]) -> nn.Module:
-        dropout = getattr(encoder.config, "hidden_dropout_prob", 0.1)
-        return ClassificationHead(encoder.config.hidden_size, len(labels), dropout)
+    def head(self, encoder: Encoder, labels: Labels) -> nn.Module:
+        dropout = getattr(encoder.model.config, "hidden_dropout_prob", 0.1)
+        return ClassificationHead(encoder.width, len(labels), dropout)
 
-    def decode(self, output: dict, batch: dict, head: nn.Module, labels: tuple[str, ...]) -> list[dict]:
+    def decode(self, output: dict, batch: dict, head: Any, labels: Labels) -> list[dict]:
         shares = output["logits"].softmax(-1).cpu().numpy()
         return [
             {"label": labels[int(row.argmax())], "probabilities": [round(float(x), 6) for x in row]}
             for row in shares
         ]
 
-    def score(self, records: Sequence[Pair], rows: list[dict[str, Any]]) -> Scores:
+    def score(self, records: Pairs, rows: list[dict[str, Any]]) -> Scores:
         """``accuracy``."""
         for pair, row in zip(records, rows, strict=True):
             row |= {"gold": pair.label, "correct": int(row["label"] == pair.label), "total": 1}
         return {"accuracy": metrics.accuracy([p.label for p in records], [r["label"] for r in rows])}
 
-    def baselines(self, train: Sequence[Pair], evaluation: Sequence[Pair]) -> dict[str, Scores]:
+    def baselines(self, train: Pairs, evaluation: Pairs) -> dict[str, Scores]:
         """``majority``: the most frequent label in training."""
         label = most_frequent(pair.label for pair in train)
         return {"majority": self.score(evaluation, [{"label": label} for _ in evaluation])}
 
-    def partial_baselines(self, train: Sequence[Pair], evaluation: Sequence[Pair]) -> dict[str, Scores]:
+    def partial_baselines(self, train: Pairs, evaluation: Pairs) -> dict[str, Scores]:
         """``majority``, ``hypothesis_only`` (Poliak et al. 2018) and ``bag_of_words``.
 
         ``hypothesis_only`` is a logistic regression on the words and word pairs of the hypothesis (tf-idf),
@@ -142,13 +138,8 @@ class ClassificationHead(nn.Module):
         self.output = linear(width, n_labels)
 
     def forward(
-        self,
-        states: torch.Tensor,
-        pooled: torch.Tensor | None,
-        *,
-        mask: torch.Tensor,
-        labels: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
+        self, states: Tensor, pooled: Tensor | None, *, mask: Tensor, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
         vector = states[:, 0] if pooled is None else pooled
         with torch.autocast(states.device.type, enabled=False):
             logits = self.output(self.dropout(vector.float()))

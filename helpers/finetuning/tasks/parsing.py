@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.corpora.records import Sentence
 from helpers.encoders import Encoder
 from helpers.finetuning import batches, metrics, trees
 from helpers.finetuning.batches import IGNORED, Inputs
-from helpers.finetuning.tasks.base import Scores, TaskDefinition, linear, most_frequent, word_means
+from helpers.finetuning.tasks.base import Labels, Scores, TaskDefinition, linear, most_frequent, word_means
 from helpers.profiles import TuningRecipe
+
+Sentences = Sequence[Sentence]
 
 NO_HEAD = -1  # of words beyond the length limit, which have no predicted head
 
@@ -30,24 +32,18 @@ class Parsing(TaskDefinition):
     record = Sentence
     schema = 2
 
-    def check(self, records: Sequence[Sentence]) -> None:
+    def check(self, records: Sentences) -> None:
         super().check(records)
         for sentence in records:
             if not len(sentence.words) == len(sentence.heads) == len(sentence.deprels) > 0:
                 raise ValueError(f"sentence {sentence.id!r} has no dependency tree")
 
-    def labels(self, records: Sequence[Sentence]) -> tuple[str, ...]:
+    def labels(self, records: Sentences) -> Labels:
         """Relations, subtypes included."""
         return tuple(sorted({relation for sentence in records for relation in sentence.deprels}))
 
     def encode(
-        self,
-        records: Sequence[Sentence],
-        encoder: Encoder,
-        recipe: TuningRecipe,
-        labels: tuple[str, ...],
-        *,
-        targets: bool,
+        self, records: Sentences, encoder: Encoder, recipe: TuningRecipe, labels: Labels, *, targets: bool
     ) -> Inputs:
         """One input per sentence; with targets longer ones are skipped, else cut."""
         inputs = batches.sentences(records, encoder, recipe, skip_long=targets)
@@ -58,10 +54,10 @@ class Parsing(TaskDefinition):
                 feature["relations"] = np.array([number[x] for x in records[r].deprels], dtype=np.int16)
         return inputs
 
-    def head(self, encoder: nn.Module, labels: tuple[str, ...]) -> nn.Module:
-        return ParserHead(encoder.config.hidden_size, len(labels))
+    def head(self, encoder: Encoder, labels: Labels) -> nn.Module:
+        return ParserHead(encoder.width, len(labels))
 
-    def decode(self, output: dict, batch: dict, head: nn.Module, labels: tuple[str, ...]) -> list[dict]:
+    def decode(self, output: dict, batch: dict, head: Any, labels: Labels) -> list[dict]:
         device = output["arcs"].device
         arcs = output["arcs"].cpu().numpy()
         sizes = batch["words"].sum(1).tolist()
@@ -81,17 +77,17 @@ class Parsing(TaskDefinition):
             for row, n in enumerate(sizes)
         ]
 
-    def rows(self, records: Sequence[Sentence], inputs: Inputs, decoded: list[Any]) -> list[dict[str, Any]]:
-        trees = dict(zip(inputs.record, decoded, strict=True))
+    def rows(self, records: Sentences, inputs: Inputs, decoded: list[Any]) -> list[dict[str, Any]]:
+        parsed = dict(zip(inputs.record, decoded, strict=True))
         rows = []
         for r, sentence in enumerate(records):
-            tree = trees.get(r, {"heads": [], "deprels": []})
+            tree = parsed.get(r, {"heads": [], "deprels": []})
             rest = len(sentence.words) - len(tree["heads"])
             heads, relations = tree["heads"] + [NO_HEAD] * rest, tree["deprels"] + ["_"] * rest
             rows.append({"id": sentence.id, "heads": heads, "deprels": relations})
         return rows
 
-    def score(self, records: Sequence[Sentence], rows: list[dict[str, Any]]) -> Scores:
+    def score(self, records: Sentences, rows: list[dict[str, Any]]) -> Scores:
         """``las``, ``uas`` by the rules of the CoNLL 2018 shared task: punctuation counts, subtypes do not.
 
         Then ``las_no_punctuation``, ``uas_no_punctuation`` and ``las_subtypes``. Each row also gets
@@ -109,7 +105,7 @@ class Parsing(TaskDefinition):
         scores["las_subtypes"] = metrics.attachment_scores(records, parses, subtypes=True)["las"]
         return scores
 
-    def baselines(self, train: Sequence[Sentence], evaluation: Sequence[Sentence]) -> dict[str, Scores]:
+    def baselines(self, train: Sentences, evaluation: Sentences) -> dict[str, Scores]:
         """``previous_word`` and ``next_word``: every word attached to that neighbour, with the most frequent
         relation in training.
         """
@@ -139,7 +135,9 @@ class ParserHead(nn.Module):
     the cross-entropy of heads plus that of relations to the gold heads.
     """
 
-    def __init__(self, width: int, n_relations: int, arc: int = 500, relation: int = 100, dropout=0.33):
+    def __init__(
+        self, width: int, n_relations: int, arc: int = 500, relation: int = 100, dropout: float = 0.33
+    ):
         super().__init__()
         self.n_relations = n_relations
         self.arc_dependent, self.arc_governor = (
@@ -155,15 +153,15 @@ class ParserHead(nn.Module):
 
     def forward(
         self,
-        states: torch.Tensor,
-        pooled: torch.Tensor | None,
+        states: Tensor,
+        pooled: Tensor | None,
         *,
-        mask: torch.Tensor,
-        word_of: torch.Tensor,
-        words: torch.Tensor,
-        heads: torch.Tensor | None = None,
-        relations: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
+        mask: Tensor,
+        word_of: Tensor,
+        words: Tensor,
+        heads: Tensor | None = None,
+        relations: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         vectors = word_means(states, word_of, words.shape[1])
         dependents, governors = self.arc_dependent(vectors[:, 1:]), self.arc_governor(vectors)
         mapped = self.arc(dependents)
@@ -178,16 +176,14 @@ class ParserHead(nn.Module):
             "dependents": self.relation_dependent(vectors[:, 1:]),
             "governors": self.relation_governor(vectors),
         }
-        if heads is not None:
+        if heads is not None and relations is not None:
             labelled = self.relation_scores(scores["dependents"], scores["governors"], heads.clamp(min=0))
             scores["loss"] = F.cross_entropy(
                 scores["arcs"].flatten(0, 1), heads.flatten(), ignore_index=IGNORED
             ) + F.cross_entropy(labelled.flatten(0, 1), relations.flatten(), ignore_index=IGNORED)
         return scores
 
-    def relation_scores(
-        self, dependents: torch.Tensor, governors: torch.Tensor, heads: torch.Tensor
-    ) -> torch.Tensor:
+    def relation_scores(self, dependents: Tensor, governors: Tensor, heads: Tensor) -> Tensor:
         """Scores of relations to chosen ``heads`` (n_inputs, n_words): (n_inputs, n_words, n_relations)."""
         chosen = torch.take_along_dim(governors, heads[..., None], 1)
         mapped = self.relation(dependents).unflatten(-1, (self.n_relations, -1))
@@ -206,7 +202,7 @@ class _Projection(nn.Module):
         nn.init.zeros_(self.linear.bias)
         self.dropout = dropout
 
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+    def forward(self, vectors: Tensor) -> Tensor:
         out = F.leaky_relu(self.linear(vectors), 0.1)
         kept = F.dropout(torch.ones_like(out[:, :1]), self.dropout, self.training)
         return out * kept

@@ -34,7 +34,7 @@ def test_most_frequent():
 
 @pytest.mark.parametrize("kind", ["Dep", "NLI", "QA"])
 def test_scores_and_losses_are_float32_under_autocast(encoder, seeded, kind):
-    model = seeded(lambda: TaskModel(encoder.model, tasks.get(kind).head(encoder.model, ("a", "b"))))
+    model = seeded(lambda: TaskModel(encoder.model, tasks.get(kind).head(encoder, ("a", "b"))))
     ids = torch.tensor([[2, 9, 10, 3]])
     batch = {
         "input_ids": ids,
