@@ -7,10 +7,9 @@ wheel alone: what is random is decided by hashes of identifiers.
 """
 
 import json
-import random
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from pathlib import Path
 
 from helpers.corpora import uds
@@ -92,18 +91,6 @@ def report(name: str, *, wheel: str | Path | None = None) -> list[dict]:
             row = dict(corpus=name, split=split, group=group, records=n, documents=documents)
             rows.append(row | _measures(members))
     return rows
-
-
-def samples(
-    name: str, n: int = 20, seed: int = 0, *, split: str = "train", wheel: str | Path | None = None
-) -> list[dict]:
-    """``n`` records of a task drawn at random (all, if there are fewer), as rows with the records' fields.
-
-    Questions have their first answer's text as ``answer`` besides.
-    """
-    records = _task(name)(split, wheel=wheel)
-    drawn = random.Random(seed).sample(records, min(n, len(records)))
-    return [asdict(r) | ({"answer": r.answers[0].text} if isinstance(r, Question) else {}) for r in drawn]
 
 
 def _groups(record: Sentence | Pair | Question) -> list[str]:

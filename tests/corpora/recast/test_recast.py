@@ -165,24 +165,9 @@ def test_report_counts_what_there_is(corpus):
     ]
 
 
-def test_samples(corpus):
-    sample = recast.samples("uds-qa", 9, wheel=corpus)
-    assert sample == recast.samples("uds-qa", 9, wheel=corpus) != recast.samples("uds-qa", 9, 1, wheel=corpus)
-    assert len({row["id"] for row in sample}) == 9
-    known = {question.id: question for question in recast.qa("train", wheel=corpus)}
-    for row in sample:
-        assert known[row["id"]].question == row["question"]
-        assert row["answer"] in row["context"]
-    pairs = recast.samples("uds-nli", 10_000, wheel=corpus, split="dev")
-    assert {row["id"] for row in pairs} == {pair.id for pair in recast.nli("dev", wheel=corpus)}
-    assert len(recast.samples("uds-dep", 3, wheel=corpus)) == 3
-
-
 def test_unknown_names():
     with pytest.raises(ValueError, match="unknown recast task 'mnli'; valid: uds-dep, uds-nli, uds-qa"):
         recast.report("mnli")
-    with pytest.raises(ValueError, match="unknown recast task 'mnli'"):
-        recast.samples("mnli")
     for task in (recast.nli, recast.qa, recast.dep):
         with pytest.raises(ValueError, match="unknown split 'validation'; valid: train, dev, test"):
             task("validation")
