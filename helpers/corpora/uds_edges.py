@@ -10,7 +10,7 @@ They need nothing but its wheel. One is what it is called:
 
 Three stand in for annotation that UDS does not have; their scores cannot be compared with the paper's:
 
-* **Constituents**: phrases projected from the dependency trees (:mod:`helpers.corpora.phrases`).
+* **Constituents**: phrases projected from the dependency trees (:mod:`helpers.corpora.recast.phrases`).
 * **Entities**: arguments with the WordNet supersense of their head noun (person, group, food ...), the one
   that its annotators rated highest; left out where two share that place or none is positive. Only
   common nouns were rated, so no names are among them.
