@@ -28,8 +28,9 @@ def pairs(split: str, name: str | Path = MNLI) -> list[Pair]:
     feature = table.features["label"]
     names = getattr(feature, "names", None)
     if names is None or sorted(names) != sorted(nli.LABELS):
+        classes = ", ".join(nli.LABELS)
         raise CorpusError(
-            where, None, f"expected a label feature with the classes {', '.join(nli.LABELS)}, found {feature}"
+            where, None, f"expected a label feature with the classes {classes}, found {feature}"
         )
     optional = [c for c in ("promptID", "genre") if c in table.column_names]
     pairs, undecided = [], 0
@@ -59,21 +60,10 @@ def questions(split: str, name: str | Path = SQUAD) -> list[Question]:
     table, where = _table(name, SQUAD_SPLITS[split], ("id", "title", "context", "question", "answers"))
     questions = []
     for row in table:
-        answers = row["answers"]
-        if not answers["text"]:
-            raise CorpusError(
-                where, None, f"question {row['id']}: expected at least one answer (SQuAD v1.1), found none"
-            )
-        for text, start in zip(answers["text"], answers["answer_start"], strict=True):
-            squad.check_answer(where, row["id"], row["context"], text, start)
+        places = zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
+        answers = [Answer(text, start) for text, start in places]
         questions.append(
-            Question(
-                id=row["id"],
-                question=row["question"],
-                context=row["context"],
-                answers=tuple(map(Answer, answers["text"], answers["answer_start"])),
-                document=row["title"],
-            )
+            squad.question(where, row["id"], row["question"], row["context"], answers, row["title"])
         )
     return questions
 
@@ -92,7 +82,6 @@ def _table(name: str | Path, split: str, columns: tuple[str, ...]) -> tuple[Any,
         ) from error
     missing = [column for column in columns if column not in table.column_names]
     if missing:
-        raise CorpusError(
-            where, None, f"expected the columns {', '.join(columns)}, found {', '.join(table.column_names)}"
-        )
+        there = ", ".join(table.column_names)
+        raise CorpusError(where, None, f"expected the columns {', '.join(columns)}, found {there}")
     return table, where

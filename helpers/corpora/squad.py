@@ -1,7 +1,7 @@
 """SQuAD v1.1 JSON (Rajpurkar et al., 2016): questions on paragraphs, answers as spans."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -39,11 +39,11 @@ def read(path: str | Path) -> list[Question]:
         for within, paragraph in _items(path, article, "paragraphs", where):
             context = field(paragraph, "context", str, _at(path, within))
             for place, entry in _items(path, paragraph, "qas", within):
-                question = _question(path, entry, context, title, place)
-                if question.id in seen:
-                    raise _at(path, place)(f"expected an id not used before, found {question.id!r}")
-                seen.add(question.id)
-                questions.append(question)
+                asked = _question(path, entry, context, title, place)
+                if asked.id in seen:
+                    raise _at(path, place)(f"expected an id not used before, found {asked.id!r}")
+                seen.add(asked.id)
+                questions.append(asked)
     if not questions:
         raise CorpusError(path, None, "expected at least one question, found none")
     return questions
@@ -73,30 +73,38 @@ def write(questions: Iterable[Question], path: str | Path) -> None:
         file.write("\n")
 
 
-def check_answer(path: str | Path, identifier: str, context: str, text: str, start: int) -> None:
-    """Raise CorpusError, naming the question, unless ``context`` has the answer at ``start``."""
-    there = context[start : start + len(text)] if start >= 0 else ""
-    if not text or there != text:
-        expected = f"question {identifier}: expected the answer {quoted(text)} at answer_start {start}"
-        place = f"in a context of {len(context)} characters"
-        raise CorpusError(path, None, f"{expected}, found {quoted(there)} {place}")
+def question(
+    path: str | Path, identifier: str, text: str, context: str, answers: Sequence[Answer], document: str
+) -> Question:
+    """A question whose answers have been checked.
+
+    Raises CorpusError, naming it, if there is no answer or ``context`` has not each at its position.
+    """
+
+    def wrong(problem: str) -> CorpusError:
+        return CorpusError(path, None, f"question {identifier}: {problem}")
+
+    if not answers:
+        raise wrong("expected at least one answer, found none")
+    for answer in answers:
+        there = context[answer.start : answer.start + len(answer.text)] if answer.start >= 0 else ""
+        if not answer.text or there != answer.text:
+            expected = f"expected the answer {quoted(answer.text)} at answer_start {answer.start}"
+            raise wrong(f"{expected}, found {quoted(there)} in a context of {len(context)} characters")
+    return Question(identifier, text, context, tuple(answers), document)
 
 
 def _question(path: str | Path, entry: dict, context: str, title: str, place: str) -> Question:
     wrong = _at(path, place)
-    identifier = field(entry, "id", str, wrong)
+    identifier, text = field(entry, "id", str, wrong), field(entry, "question", str, wrong)
     if "is_impossible" in entry:
         problem = f"expected SQuAD version {VERSION}, found 'is_impossible' (version 2)"
         raise CorpusError(path, None, f"question {identifier}: {problem}")
     answers = []
     for where, item in _items(path, entry, "answers", place):
         at = _at(path, where)
-        answer = Answer(field(item, "text", str, at), field(item, "answer_start", int, at))
-        check_answer(path, identifier, context, answer.text, answer.start)
-        answers.append(answer)
-    if not answers:
-        raise CorpusError(path, None, f"question {identifier}: expected at least one answer, found none")
-    return Question(identifier, field(entry, "question", str, wrong), context, tuple(answers), title)
+        answers.append(Answer(field(item, "text", str, at), field(item, "answer_start", int, at)))
+    return question(path, identifier, text, context, answers, title)
 
 
 def _items(path: str | Path, parent: dict, name: str, place: str) -> Iterator[tuple[str, dict]]:
