@@ -11,7 +11,7 @@ correlation neither matrix is ever made: with rows z_i = mu + c_i, where the c_i
     z_i . z_j - |mu|^2  =  a_i + a_j + c_i . c_j,    a_i = mu . c_i,
 
 and over all pairs, the diagonal included, two such matrices have the inner product
-2 n sum_i a_i b_i + |Cx' Cy|_F^2: products of d x d size. What the diagonal adds is then taken away.
+2 n sum_i a_i b_i + |Cx' Cy|_F^2: products of d x d size. What the diagonal adds is then subtracted.
 Since each term is centred before it is squared, nothing is lost to cancellation when all cosines are
 close to 1, as they are in a language model's upper layers.
 """
@@ -228,7 +228,7 @@ def rsa_weighted(
     token; ``weights`` (n_resamples, n_sentences) >= 0, columns in the order of ``np.unique(groups)``.
     Returns (n_resamples,) correlations in which a pair of tokens from sentences s and t counts
     weight(s) x weight(t) times, and a pair of different tokens of one sentence s weight(s) times. With
-    whole weights that is the RSA of a sample holding each sentence so many times, in which no copy of a
+    whole weights that is the RSA of a sample that holds each sentence that many times, in which no copy of a
     sentence is compared with another copy of it: such pairs would be tokens with themselves, or make
     pairs within a sentence twice as frequent as in the data and shift every resample by order
     1 / n_sentences (as much as the interval is wide where RSA is close to 1).

@@ -31,9 +31,9 @@ Splits = dict[str, list[LabelledSpans]]
 
 
 def probing_records(settings: Profile) -> dict[str, Splits]:
-    """Records by task and split of the suite, as the settings limit them, of the tasks whose corpus is there.
+    """Records by task and split of the suite's tasks whose corpora are there, within the settings' limits.
 
-    Raises ValueError, naming what is missing, if no task of the suite has its corpus.
+    Raises ValueError, naming what is missing, if no task of the suite has one.
     """
     paths = tuple(sorted(settings.paths.items()))
     return _records(settings.suite, paths, settings.probe_train, settings.probe_eval)
@@ -168,7 +168,7 @@ def _one(probes: edge.Result, probe: int, n_bootstrap: int) -> Scores:
 
 
 def _gaps(scores: Scores, base: Scores) -> Scores:
-    """Differences to Base; of what is a single layer, the embeddings, to Base's last layer too."""
+    """Differences from Base; those of the embeddings, a single layer, also from Base's last layer."""
     gaps = {key: statistics.difference(scores[key], base[key]) for key in scores}
     top = next(key for key in base if key[0] == "micro_f1_top")
     return gaps | ({} if top in gaps else {top: statistics.difference(scores["micro_f1", None], base[top])})
@@ -203,8 +203,8 @@ def _mix_rows(common: Row, probes: edge.Result) -> list[Row]:
 def control_tasks(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Selectivity of probes of every layer (analysis ``control_task``; Hewitt and Liang 2019).
 
-    ``inputs`` POS, with a linear probe for the tag, and Dependencies, with a bilinear one for the head; of
-    the suite's, those that it has. Metrics: ``accuracy``, ``control_accuracy`` on random answers by word
+    ``inputs``: POS, with a linear probe for the tag, and Dependencies, with a bilinear one for the head, as
+    far as the suite has them. Metrics: ``accuracy``, ``control_accuracy`` on random answers by word
     type, and ``selectivity``, their difference, paired. Models: Base, Dep, NLI, QA (first fine-tuning seed)
     and Random; ``seed`` is the fine-tuning seed. Intervals: 95 %, bootstrap over the n test sentences.
 

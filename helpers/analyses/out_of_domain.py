@@ -64,7 +64,7 @@ def out_of_domain_rsa(settings: Profile) -> Rows:
     - ``types``: in_domain_types minus wikipedia_types: format, length and types are equal.
 
     Model ``Random``, an encoder with random weights compared to Base, is the yardstick: texts differ in
-    what RSA two encoders have whatever was tuned. Its rows on a task's text name that task. ``n`` counts
+    the RSA of any two encoders, whatever was tuned. Its rows on a task's text name that task. ``n`` counts
     wordpieces (in a gap: of the smaller sample). Intervals: 95 %, bootstrap over sentences.
     """
     plain = encoders.load(settings.encoder)
@@ -125,7 +125,7 @@ def _shared_texts(settings: Profile, encoder: Encoder) -> dict[str, Text]:
     for name, records in groups.items():
         rows = _drawn(piece_types(encoder, records), n_tokens, settings.sample_seed)
         if len(rows) < n_tokens:
-            progress.say(f"{name}: {len(rows)} wordpieces instead of {n_tokens}, all there are")
+            progress.say(f"{name}: {len(rows)} wordpieces instead of {n_tokens}: the text has no more")
         shared[name] = Text(records, {name: rows})
     return shared
 
@@ -268,7 +268,7 @@ def largest_gap_p(gaps: Sequence[statistics.RsaGap]) -> float:
     """
     permuted = np.stack([gap.permuted for gap in gaps])
     deviation = np.sqrt(np.mean(permuted**2, axis=1))
-    deviation[deviation == 0] = 1  # a layer that no model has changed
+    deviation[deviation == 0] = 1  # a layer that tuning did not change
     largest = (np.abs(permuted) / deviation[:, None]).max(axis=0)
     observed = max(abs(gap.gap) / d for gap, d in zip(gaps, deviation, strict=True))
     return float((1 + np.count_nonzero(largest >= observed - 1e-12)) / (1 + len(largest)))

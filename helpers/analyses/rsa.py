@@ -56,10 +56,10 @@ MEASURES: dict[str, Measure] = {
 def compare_layers(
     x: Activations, y: Activations, n_bootstrap: int, measures: Iterable[str] | None = None, *, below: int = 0
 ) -> pd.DataFrame:
-    """Similarity of layers by measures, all that there are by default, each kept in the store.
+    """Similarity of two encoders' layers by the given measures (default: all), each kept in the store.
 
-    Each of x's layers is compared with the one of y that is ``below`` layers lower, the same for 0. Columns:
-    ``metric, layer`` (x's) ``, value, ci_low, ci_high``.
+    Each layer of ``x`` is compared with the layer of ``y`` that is ``below`` layers lower. Columns:
+    ``metric``, ``layer`` (of ``x``), ``value``, ``ci_low``, ``ci_high``.
     """
     frames = []
     for name in MEASURES if measures is None else measures:
@@ -93,7 +93,7 @@ def _compare(x: Activations, y: Activations, n_bootstrap: int, name: str, below:
 def sample_rows(counts: np.ndarray, n_tokens: int, seed: int) -> np.ndarray:
     """Numbers of ``n_tokens`` rows drawn without replacement from all rows, increasing.
 
-    ``counts`` (n_records,) are the rows that each record has. Raises ValueError if there are too few.
+    ``counts`` (n_records,) are the rows of each record. Raises ValueError if there are too few.
     """
     total = int(counts.sum())
     if n_tokens > total:
@@ -152,7 +152,7 @@ def rsa_to_base(settings: Profile) -> Rows:
 def rsa_by_rate(settings: Profile) -> Rows:
     """RSA to Base of models tuned at one learning rate after another (analysis ``rsa_by_rate``).
 
-    Tasks are mostly tuned at different rates, and a larger one moves an encoder further whatever the task.
+    Tasks are mostly tuned at different rates, and a larger rate moves an encoder further, whatever the task.
     Here each task has all of the settings' ``tuning_rates``, its head's rate scaled alike; ``inputs`` names
     the rate. Metrics: ``rsa_pearson`` by layer, and the headline score on the task. First fine-tuning seed;
     intervals: 95 %, bootstrap over sentences. Without rates the table is empty.

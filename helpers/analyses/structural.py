@@ -193,7 +193,7 @@ class Drawn:
 def predicted_trees(
     settings: Profile, n_sentences: int, layer: int, *, words: range = range(5, 16)
 ) -> list[Drawn]:
-    """The first test sentences that have so many ``words``, with the trees of Base and the tuned models.
+    """The first test sentences of that many ``words``, with the trees of Base and the tuned models.
 
     All at one layer, of the first fine-tuning seed and the first probe seed. Raises ValueError for an
     unknown layer or if there are too few such sentences.
@@ -203,7 +203,8 @@ def predicted_trees(
     chosen = [i for i, n in enumerate(lengths) if n in words][:n_sentences]
     if len(chosen) < n_sentences:
         raise ValueError(
-            f"{n_sentences} sentences of {words.start} to {words[-1]} words asked for, {len(chosen)} found"
+            f"{n_sentences} sentences of {words.start} to {words[-1]} words asked for, "
+            f"there are {len(chosen)}"
         )
     starts = np.cumsum(lengths) - lengths
     kept = [keep[start : start + n] for start, n in zip(starts, lengths, strict=True)]

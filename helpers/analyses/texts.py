@@ -100,7 +100,7 @@ def matched_records(
     ``lengths`` gives for each wanted record its segments' lengths in wordpieces, one or two. A segment is
     the shortest stretch of whole consecutive sentences of one document that is at least so long, cut after
     its last whole word within the length; the segments of a record come from random places, and no sentence
-    is used twice. None stands where the text has no such stretch left.
+    is used twice. None where the text has no such stretch left.
     """
     longest, enough = max(map(max, lengths)), SPARE * sum(map(sum, lengths))
     stretches = _stretches(passages, encoder, longest, enough, generator)

@@ -10,7 +10,7 @@ import numpy as np
 from helpers.corpora.records import LabelledSpans, Pair, Passage, Question, Sentence
 from helpers.encoders.loading import Encoder
 
-POOLS = ("mean", "first", "pieces")
+POOLS = ("mean", "pieces")
 ALIGNED_AT_ONCE = 256  # records
 
 Segment = str | tuple[str, ...]
@@ -86,7 +86,7 @@ def align_records(tokenizer: Any, records: Iterable) -> Iterator[tuple[Any, list
 
 
 def row_counts(encoder: Encoder, records: Iterable, *, pool: str = "pieces") -> np.ndarray:
-    """Rows that each record gives, (n_records,): its wordpieces, or its words for the other poolings.
+    """Rows that each record gives, (n_records,): its words, or its wordpieces if those are not pooled.
 
     Raises ValueError for an unknown pooling.
     """
@@ -135,10 +135,8 @@ def windows(
     offset = max(head_words) + 1 if head_words else 0
     words = np.array([*head_words, *(w + offset for w in body_words)], int)
     # Words keep their order, so a new one begins wherever the number changes.
-    starts = np.diff(words, prepend=-1) != 0
-    row_of = np.arange(len(words)) if pool == "pieces" else np.cumsum(starts) - 1
-    n_rows = len(words) if pool == "pieces" else int(starts.sum())
-    keep = starts if pool == "first" else np.ones(len(words), bool)
+    begins_row = np.ones(len(words), bool) if pool == "pieces" else np.diff(words, prepend=-1) != 0
+    row_of = np.cumsum(begins_row) - 1
     begins = [0] if len(body) <= room else [*range(0, len(body) - room, max(1, room // 2)), len(body) - room]
     stretches = [(begin, min(begin + room, len(body))) for begin in begins]
     shift = len(before) + len(head) + len(between)
@@ -148,11 +146,11 @@ def windows(
     made = []
     for number, (begin, end) in enumerate(stretches):
         ids = [*before, *head, *between, *body[begin:end], *after]
-        mine = np.flatnonzero(keep & (owner == number))
+        mine = np.flatnonzero(owner == number)
         positions = position[mine] - begin * (mine >= len(head))
         kinds = [types[0]] * shift + [types[-1]] * (len(ids) - shift)
         made.append(Window(ids, kinds, positions, first_row + row_of[mine]))
-    return made, n_rows
+    return made, int(begins_row.sum())
 
 
 def _owners(stretches: Sequence[tuple[int, int]], n: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Hidden states of records, streamed: whatever the corpus, memory holds no more than a chunk of them."""
+"""Hidden states of records, streamed: memory holds a chunk of them at a time, however large the corpus."""
 
 import contextlib
 import json
@@ -26,10 +26,10 @@ def hidden_states(
 ) -> Iterator[np.ndarray]:
     """Stream the hidden states of records, in order: arrays (n_words, n_layers, d), float16.
 
-    ``layers`` is ``"all"`` or a list on the paper's axis (-1 the embeddings). ``pool`` says what a row
-    is: ``mean`` of a word's pieces (the paper's rule), its ``first`` piece, or ``pieces``, every
-    wordpiece by itself. Special pieces are left out. Records longer than the model's limit are read in
-    overlapping windows. Raises ValueError for an unknown layer or pooling.
+    ``layers`` is ``"all"`` or a list on the paper's axis (-1 the embeddings). ``pool`` says what a row is:
+    the ``mean`` of a word's pieces (the paper's rule), or one of the ``pieces``. Special pieces are left out.
+    Records longer than the model's limit are read in overlapping windows. Raises ValueError for an unknown
+    layer or pooling.
     """
     check_pool(pool)
     chosen: Sequence[Any] = encoder.layers if isinstance(layers, str) and layers == "all" else layers
@@ -204,7 +204,7 @@ def extract(
         "schema": SCHEMA,
         "encoder": encoder.fingerprint,
         "precision": encoder.precision,
-        # None for the second segment that a record lacks, as in all artifacts that there are.
+        # None for a missing second segment keeps the keys of existing artifacts.
         "records": store.digest([(*segments_of(record), None)[:2] for record in records]),
         "pool": pool,
         "rows": None if rows is None else store.digest(rows.tolist()),

@@ -1,4 +1,4 @@
-"""Edge probing (Tenney et al. 2019): what labelled spans can be told from frozen representations.
+"""Edge probing (Tenney et al. 2019): what frozen representations say of labelled spans.
 
 A probe sees nothing but the wordpieces of one or two spans: they are projected, pooled by self-attention
 within the span, joined, and classified by a small perceptron, each label by itself. The architecture,
@@ -135,7 +135,7 @@ def prepare(
 ) -> EdgeTask:
     """A task's records by split (train, dev, test), as arrays; sentences without a target are left out.
 
-    ``is_clean`` picks labels that are scored by themselves as well. Raises ValueError for a split that is
+    ``is_clean`` picks labels that are also scored separately. Raises ValueError for a split that is
     missing or has no target, and for training without labels.
     """
     kept = spans.with_targets(records)

@@ -29,7 +29,7 @@ class Adam:
 
     ``parameters`` (name -> leaf tensor (n_probes, ...)) are changed in place by :meth:`step`, which takes
     the gradients that ``backward`` left in them and clips each probe's to norm ``clip``. ``rates`` holds a
-    learning rate a probe. torch's own Adam moves tensors of zeros at a rate of 1; where they get to is each
+    learning rate per probe. torch's own Adam moves tensors of zeros at a rate of 1; where they get to is each
     probe's step, which is then taken at the probe's rate.
     """
 
@@ -71,7 +71,7 @@ class Adam:
 
 
 def _by_probe(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A number a probe, (n_probes,), in a shape that multiplies a tensor (n_probes, ...)."""
+    """One number per probe, (n_probes,), in a shape that multiplies a tensor (n_probes, ...)."""
     return values.view(-1, *[1] * (like.ndim - 1))
 
 

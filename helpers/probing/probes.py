@@ -14,6 +14,7 @@ import torch
 
 from helpers import precision, store
 from helpers.encoders import Activations
+from helpers.finetuning.batches import Order
 from helpers.probing import layerwise, spans
 from helpers.probing.layerwise import Parameters
 
@@ -63,7 +64,7 @@ class SpanProbes(abc.ABC):
         self.device = precision.device()
         self.like = torch.empty(0, dtype=spans.precision(), device=self.device)
         self.layers = list(activations.layers)
-        self.order = spans.Order(np.diff(task.splits["train"].row), recipe.batch_size, seed)
+        self.order = Order(np.diff(task.splits["train"].row), recipe.batch_size, seed)
 
     @classmethod
     def trained(

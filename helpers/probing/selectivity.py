@@ -64,9 +64,9 @@ def _heads(record: LabelledSpans) -> LabelledSpans:
 def label_control(splits: Splits, tokenizer: Any, seed: int) -> Splits:
     """Targets of one word (parts of speech) with the label of their word's type instead of their own.
 
-    Each type, those of dev and test that training lacks included, has one label for good, drawn from the
-    distribution of the labels of the training targets. A type is what an encoder sees: words that its
-    tokenizer makes the same wordpieces of are one.
+    Each type, also one that only dev or test has, gets one label, drawn from the distribution of labels in
+    training. A type is what an encoder sees: words that its tokenizer turns into the same wordpieces are
+    one.
     """
     labels = [t.labels[0] for r in splits["train"] for t in r.targets]
     names, counts = np.unique(labels, return_counts=True)
@@ -82,7 +82,7 @@ def label_control(splits: Splits, tokenizer: Any, seed: int) -> Splits:
 def head_control(splits: Splits, tokenizer: Any, seed: int) -> Splits:
     """Targets of :func:`heads` with a head that depends on the word's type alone.
 
-    Each type takes for good, with equal chance, itself, the sentence's first or its last word.
+    Each type has always the same head: itself, the sentence's first or its last word, with equal chance.
     """
     type_of = _types(splits, tokenizer)
     drawn = np.random.default_rng(seed).integers(3, size=len(set(type_of.values())))
@@ -167,7 +167,7 @@ def logits(p: Parameters, states: torch.Tensor, inside: torch.Tensor, chosen: to
     """Scores of each target's answers: (k, T, n_labels), or (k, T, U) for the words of its sentence.
 
     ``states`` (k, B, L, d), ``inside`` (B, U, L) the wordpieces of each word, ``chosen`` (T,) each target's
-    word among the B x U. Words that a sentence does not have score -inf.
+    word among the B x U. Words beyond the end of a sentence score -inf.
     """
     sizes = inside.sum(-1, keepdim=True)
     words = (inside / sizes).to(states.dtype) @ states  # (k, B, U, d)
@@ -183,7 +183,7 @@ def logits(p: Parameters, states: torch.Tensor, inside: torch.Tensor, chosen: to
 
 
 class Result(probes.Result):
-    """Accuracies of trained probes; the report's ``labels`` is how many there are."""
+    """Accuracies of trained probes; the report's ``labels`` is their number."""
 
     def correct(self, probe: int) -> tuple[np.ndarray, np.ndarray]:
         """Right answers and targets of each sentence of the test split, (n_sentences,) each."""
@@ -232,4 +232,4 @@ class ChoiceProbes(probes.SpanProbes):
         return (counts["correct"].sum(1) / counts["total"].sum()).tolist()
 
     def schedule(self) -> layerwise.Schedule:
-        return layerwise.Schedule.by_epoch(self.recipe, self.order.steps_an_epoch)
+        return layerwise.Schedule.by_epoch(self.recipe, self.order.steps_per_epoch)

@@ -15,7 +15,6 @@ from helpers import encoders, store
 from helpers import precision as numeric
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
-from helpers.finetuning.batches import LengthGrouped
 from helpers.store import Store
 
 SPLITS = ("train", "dev", "test")
@@ -209,26 +208,6 @@ def ranges(first: np.ndarray, end: np.ndarray) -> np.ndarray:
     """``first[0] ... end[0] - 1, first[1] ... end[1] - 1, ...`` in one array."""
     sizes = end - first
     return np.arange(sizes.sum()) + np.repeat(first - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
-
-
-class Order:
-    """Which sentences each training step is for: random batches of similar lengths, epoch after epoch.
-
-    A function of seed and step alone. ``lengths`` (n_sentences,) are wordpieces.
-    """
-
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
-        self.steps_an_epoch = -(-len(lengths) // batch_size)
-        self._size, self._grouped = batch_size, LengthGrouped(lengths, batch_size, seed)
-        self._epoch = np.fromiter(self._grouped, np.int64)
-
-    def at(self, step: int) -> np.ndarray:
-        """Numbers of a step's sentences, steps counted from 0."""
-        epoch, place = divmod(step, self.steps_an_epoch)
-        if epoch != self._grouped.epoch:
-            self._grouped.epoch = epoch
-            self._epoch = np.fromiter(self._grouped, np.int64)
-        return self._epoch[place * self._size : (place + 1) * self._size]
 
 
 def by_length(data: Targets, size: int) -> Iterator[np.ndarray]:

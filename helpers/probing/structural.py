@@ -31,17 +31,16 @@ METRICS = {
     "distance": ("uuas", "distance_spearman", "distance_spearman_no_self"),
     "depth": ("root_acc", "depth_spearman"),
 }
-PUBLISHED = StructuralRecipe()
 PUNCTUATION = "PUNCT"  # UD's tag of the words that UUAS and root accuracy leave out
 LENGTHS = range(5, 51)  # of the sentences over which correlations are averaged
 GAIN = 1e-4  # a fall of the loss on held-out data that counts as one
-GROUPS = 4  # that a batch's sentences are parted into by length, each padded by itself
+GROUPS = 4  # of similar length that a batch is split into, each padded separately
 EVALUATION_WORDS = 2048  # in a batch that is only looked at
 
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """Words of sentences one after the other: a vector a layer, and their trees.
+    """The words of sentences, one after the other, with a vector per layer, and the sentences' trees.
 
     ``states`` holds for each layer an array (n_words, d), memory-mapped or not; ``heads`` (n_words,) the
     1-based position of each word's head in its sentence, 0 for the root; ``lengths`` (n_sentences,).
@@ -242,7 +241,7 @@ def fit(
     dev: Parsed,
     *,
     rank: int,
-    recipe: StructuralRecipe = PUBLISHED,
+    recipe: StructuralRecipe,
     seed: int,
     device: str = "auto",
     folder: Path | None = None,
@@ -373,7 +372,7 @@ def spanning_edges(distances: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 
 def uuas(gold_distances: np.ndarray, predicted_distances: np.ndarray, keep: np.ndarray) -> tuple[int, int]:
-    """Edges of a sentence's tree that are predicted, and edges there are: undirected unlabelled attachment.
+    """Correctly predicted edges of a sentence's tree, and all its edges: undirected unlabelled attachment.
 
     Both distances are (n, n), ``keep`` (n,) is false for words left out (punctuation). Both trees are the
     minimum spanning trees of the words kept (:func:`spanning_edges`). Where a word left out had
@@ -437,9 +436,9 @@ def distance_spearman(
 ) -> float:
     """Mean correlation of gold and predicted distances, as Hewitt and Manning average it.
 
-    Both arguments have a matrix (n, n) a sentence, punctuation included. The correlations of rows
+    Both arguments have one matrix (n, n) per sentence, punctuation included. The correlations of rows
     (:func:`row_spearman`, undefined ones left out) are averaged over all words of the sentences of one
-    length, then over the lengths from 5 to 50 that there are. NaN if there are none.
+    length, then over the lengths from 5 to 50 that occur. NaN if none does.
 
     ``self_pair=True`` is the published score: each row then has one entry that any prediction has right,
     which lifts even random predictions, to .5 for sentences of 5 words and to .14 for 20.
@@ -451,7 +450,7 @@ def distance_spearman(
 def depth_spearman(gold_depths: Sequence[np.ndarray], predicted_depths: Sequence[np.ndarray]) -> float:
     """Mean correlation of gold and predicted depths: a sentence's, averaged as :func:`distance_spearman`.
 
-    Both arguments have an array (n,) a sentence, punctuation included.
+    Both arguments have one array (n,) per sentence, punctuation included.
     """
     pairs = zip(gold_depths, predicted_depths, strict=True)
     return _average(gold_depths, [spearman(g, p) for g, p in pairs])
@@ -469,9 +468,8 @@ def mean_over_lengths(
     """Mean for each sentence length, then over the lengths 5 to 50: (n_resamples, ...).
 
     ``lengths`` (n_sentences,); ``sums`` and ``counts`` (n_sentences, ...) of what is averaged;
-    ``weights`` (n_resamples, n_sentences) how often each sentence is drawn, each once if not given. A
-    length of which a resample has nothing is left out, as is one that the corpus has not; NaN if that
-    leaves none.
+    ``weights`` (n_resamples, n_sentences) how often each sentence is drawn, once each if not given. Lengths
+    that do not occur in a resample are left out; NaN if none occurs.
     """
     sizes = np.asarray(lengths)
     weights = np.ones((1, len(sizes))) if weights is None else weights

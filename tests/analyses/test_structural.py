@@ -203,7 +203,7 @@ def test_trees_to_draw(frame, home, settings):
     assert right / sum(len(d.gold) for d in every) == pytest.approx(value)
     with pytest.raises(ValueError, match="unknown layer 4; valid: -1 to 3"):
         analysis.predicted_trees(settings, 1, 4, words=range(5, 8))
-    with pytest.raises(ValueError, match="25 sentences of 1 to 98 words asked for, 24 found"):
+    with pytest.raises(ValueError, match="25 sentences of 1 to 98 words asked for, there are 24"):
         analysis.predicted_trees(settings, 25, 1, words=range(1, 99))
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers import encoders, store
-from helpers.corpora.records import Pair, Passage, Question, Sentence
+from helpers.corpora.records import Pair, Passage, Question
 
 WORDS = ("The", "unbelievably", "overfitted", "transformer", "sat", ".")
 
@@ -27,13 +27,6 @@ def test_words_are_means_of_their_pieces(tiny):
     for word in range(len(WORDS)):
         expected = states[:, [i for i, w in enumerate(ids) if w == word]].mean(axis=1)
         np.testing.assert_allclose(ours[word], expected, atol=2e-3)
-
-
-def test_first_pooling_takes_the_first_piece(tiny):
-    states, encoded = reference(tiny, list(WORDS), is_split_into_words=True)
-    firsts = [encoded.word_ids(0).index(w) for w in range(len(WORDS))]
-    [ours] = encoders.hidden_states(tiny, [Sentence("s", WORDS)], pool="first")
-    np.testing.assert_allclose(ours, states[:, firsts].transpose(1, 0, 2), atol=2e-3)
 
 
 def test_pairs_are_read_with_segments_and_separator(tiny):

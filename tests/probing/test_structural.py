@@ -277,10 +277,11 @@ def test_wrong_data_is_refused():
     heads, lengths = forest(5, seed=16)
     states = np.zeros((len(heads), 4), np.float16)
     data = structural.Parsed([states], heads, lengths)
+    options = dict(rank=2, recipe=StructuralRecipe(), seed=0)
     with pytest.raises(ValueError, match="unknown kind of probe 'width'; valid: distance, depth"):
-        structural.fit("width", data, data, rank=2, seed=0)
+        structural.fit("width", data, data, **options)
     with pytest.raises(ValueError, match="same layers, all of one width"):
-        structural.fit("depth", data, structural.Parsed([states[:, :2]], heads, lengths), rank=2, seed=0)
+        structural.fit("depth", data, structural.Parsed([states[:, :2]], heads, lengths), **options)
     with pytest.raises(ValueError, match=f"of {len(heads)} words in all, but {len(heads) - 1} heads"):
         structural.Parsed([states], heads[1:], lengths)
 
