@@ -1,7 +1,7 @@
 """Corpora that can be downloaded: what they are, where they come from, and how they are checked.
 
 A download lands in the store (kind ``download``) and stays there. Files whose SHA-256 is known are
-compared with it; of the others the first download's is recorded, and every later use is held to it.
+compared with it; for the others that of the first download is recorded and checked at every later use.
 """
 
 import json

@@ -5,7 +5,7 @@ entity 12, ``Entity=12)`` closes it; several follow each other without separator
 ``# global.Entity = GRP-etype-...`` names the fields. Parts of a mention that is not contiguous are
 numbered: ``(12[1/2]-person-...``. Bridging and split antecedents have keys of their own and are no
 coreference. These are not OntoNotes' named entities: common nouns and pronouns are mentions too, nested
-ones all count, and an entity mentioned but once is one as well. Sentences without targets are left out.
+ones all count, and so does an entity that is mentioned only once. Sentences without targets are left out.
 """
 
 import re

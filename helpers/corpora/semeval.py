@@ -1,6 +1,6 @@
 """SemEval-2010 Task 8 (Hendrickx et al., 2010): relations between two marked nominals of a sentence.
 
-The official files have four lines a sentence: its number and text in quotation marks with
+The official files have four lines per sentence: its number and text in quotation marks with
 ``<e1>``...``</e1>`` and ``<e2>``...``</e2>``, the relation, a comment, and an empty line.
 """
 

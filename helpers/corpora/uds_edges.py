@@ -1,6 +1,6 @@
 """Edge-probing tasks made from Universal Decompositional Semantics (:mod:`helpers.corpora.uds`).
 
-They need nothing but its wheel. One is what it is called:
+All are made from its wheel alone. One is the task that it is named after:
 
 * **SPR2**: the proto-role properties of White et al. (2016). ``span1`` is a predicate's root, ``span2`` an
   argument, and a property is a label if its normalised rating is above :data:`LIKELY`; a target may have

@@ -54,6 +54,12 @@ def plain(tokens: Iterable[Word]) -> str:
     return detokenise(tokens)[0]
 
 
+def sentence(tokens: Iterable[Word], mark: str) -> str:
+    """Running text with a capital and a final mark."""
+    text = plain(tokens)
+    return f"{text[:1].upper()}{text[1:]}{mark}"
+
+
 # Verbs that say little by themselves.
 LIGHT = set(
     "be become begin come do get go have help keep let make need put seem start take try use want".split()

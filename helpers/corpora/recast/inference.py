@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from helpers.corpora.recast.clauses import Clause, NounPhrase, clauses, noun_phrase
-from helpers.corpora.recast.english import LIGHT, Word, gerund, participle, plain, untagged
+from helpers.corpora.recast.english import LIGHT, Word, gerund, participle, plain, sentence, untagged
 from helpers.corpora.recast.tree import Tree
 from helpers.corpora.records import Pair
 from helpers.corpora.uds import Graph, Rating, answer
@@ -123,11 +123,10 @@ def _candidates(graph: Graph) -> Iterator[_Candidate]:
     premise = plain(zip(graph.words, graph.xpos, strict=True))
 
     def candidate(source: str, nodes: str, said: Sequence[Word], label: bool, *construction) -> _Candidate:
-        text = plain(said)
         pair = Pair(
             id=f"{graph.id}-{source.rpartition('/')[2]}-{nodes}",
             premise=premise,
-            hypothesis=f"{text[:1].upper()}{text[1:]}.",
+            hypothesis=sentence(said, "."),
             label=ENTAILED if label else NOT_ENTAILED,
             document=graph.document,
             genre=graph.genre,

@@ -11,7 +11,7 @@ how the Penn Treebank brackets English, as far as a dependency tree tells:
   VP starts at each auxiliary, at *to* and at the verb, and ends where the clause does
 * words that belong to others form none: determiners, auxiliaries, single adjectives before a noun ...
 
-Held against the treebank's gold trees, which PropBank's release has, on the development and test parts of
+Compared with the treebank's gold trees, which PropBank's release has, on the development and test parts of
 UDS: 91 % of the projected spans are constituents, and 90 % of the constituents' spans are found; 87 % and
 86 % with the label. S, VP, PP and SBAR are the surest (92 to 97 % of their spans), ADJP the least (68 %).
 

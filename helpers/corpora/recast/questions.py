@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from helpers.corpora.recast.clauses import Clause, arguments_of, clauses, noun_phrase, pruned
-from helpers.corpora.recast.english import LIGHT, Word, detokenise, plain, third_person, untagged
+from helpers.corpora.recast.english import LIGHT, Word, detokenise, sentence, third_person, untagged
 from helpers.corpora.recast.inference import hashed
 from helpers.corpora.recast.tree import Tree
 from helpers.corpora.records import Answer, Question
@@ -123,11 +123,11 @@ def _context(around: Sequence[Graph], graph: Graph) -> tuple[str, list[int]]:
     """The text of some sentences, and the positions in it where the words of one of them start."""
     text, starts = "", []
     for member in around:
-        sentence, offsets = detokenise(zip(member.words, member.xpos, strict=True))
+        shown, offsets = detokenise(zip(member.words, member.xpos, strict=True))
         text += " " if text else ""
         if member is graph:
             starts = [len(text) + offset for offset in offsets]
-        text += sentence
+        text += shown
     return text, starts
 
 
@@ -180,10 +180,8 @@ def _drafts(graph: Graph) -> Iterator[_Draft]:
         def draft(role, argument, words, specific, clause=clause, lemma=lemma, light=light):
             if light and not specific:
                 return
-            text = plain(words)
-            text = f"{text[:1].upper()}{text[1:]}?"
             span = _answer_span(tree, arguments[argument])
-            yield _Draft(graph, role, clause.verb, lemma, argument, span, text, specific)
+            yield _Draft(graph, role, clause.verb, lemma, argument, span, sentence(words, "?"), specific)
 
         subject = clause.subject
         plural_noun = clause.copular and graph.xpos[clause.verb - 1] in ("NNS", "NNPS")
