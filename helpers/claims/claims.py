@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from helpers.claims.numbers import Comparison, Number, exactly, mean
@@ -47,6 +48,19 @@ def _claim(id: str, **fields: Any) -> Callable[[Comparisons], Comparisons]:
     return add
 
 
+# What the claims of one exhibit have in common.
+_edge = partial(_claim, where="Section 4, Table 1", needs=("edge_probing_delta",), points=True, signed=True)
+_structure = partial(_claim, where="Section 4, Figure 1", needs=("structural_probe_delta",), signed=True)
+_rsa = partial(_claim, where="Section 5.1, Figure 2", needs=("rsa",))
+_freezing = partial(
+    _claim, where="Section 5.2, Figure 3", needs=("finetuning", "partial_freezing"), points=True
+)
+_truncation = partial(_claim, where="Section 5.2, Figure 4", needs=("finetuning", "truncation"), points=True)
+_domain = partial(
+    _claim, where="Section 6, Figure 5", needs=("out_of_domain_gap",), rests_on=("NLI", "QA"), signed=True
+)
+
+
 def _scores(run: Run) -> Pairs:
     return [(model, run.score(model)) for model in MODELS]
 
@@ -81,18 +95,14 @@ def _largest_edge_changes(run: Run) -> Pairs:
     return shown
 
 
-@_claim(
+@_edge(
     "edge-small",
     says="Fine-tuning on NLI or QA hardly changes what edge probes find: by less than 3 points, far less "
     "than what the baselines lack, so nothing is forgotten catastrophically",
-    where="Section 4, Table 1",
-    needs=("edge_probing_delta",),
     rests_on=("NLI", "QA"),
     rule="For NLI and QA and each probing task: the change in F1 lies within ±3 points; and a loss is less "
     "than half of what the lexical and the random baseline lose, where they lose anything.",
     shows=_largest_edge_changes,
-    points=True,
-    signed=True,
 )
 def _edge_small(run: Run) -> Iterator[Comparison]:
     for model in ("NLI", "QA"):
@@ -111,11 +121,9 @@ def _edge_mean(run: Run, model: str, tasks: Iterable[str]) -> Number:
     return mean(run.edge(model, task) for task in run.edge_tasks(model, tasks))
 
 
-@_claim(
+@_edge(
     "edge-syntax",
     says="What NLI and QA do lose is mostly syntactic",
-    where="Section 4, Table 1",
-    needs=("edge_probing_delta",),
     rests_on=("NLI", "QA"),
     rule="For NLI and for QA: the mean change on POS, constituents, dependencies and SRL is below the mean "
     "change on entities, coreference, SPR and relations (those of them that were probed).",
@@ -124,8 +132,6 @@ def _edge_mean(run: Run, model: str, tasks: Iterable[str]) -> Number:
         for m in ("NLI", "QA")
         for name, tasks in (("syntactic", SYNTACTIC), ("other", SEMANTIC))
     ],
-    points=True,
-    signed=True,
 )
 def _edge_syntax(run: Run) -> Iterator[Comparison]:
     for model in ("NLI", "QA"):
@@ -133,16 +139,12 @@ def _edge_syntax(run: Run) -> Iterator[Comparison]:
         yield Comparison(f"{model}: syntactic minus other", (model,), difference, below=0)
 
 
-@_claim(
+@_edge(
     "edge-dep-constituents",
     says="Training a parser makes constituents easier to probe",
-    where="Section 4, Table 1",
-    needs=("edge_probing_delta",),
     rests_on=("Dep",),
     rule="Dep's change on constituents lies above 0.",
     shows=lambda run: [("Dep", run.edge("Dep", "Constituents"))],
-    points=True,
-    signed=True,
 )
 def _edge_dep_constituents(run: Run) -> Iterator[Comparison]:
     yield Comparison("Dep Constituents", ("Dep",), run.edge("Dep", "Constituents"), above=0)
@@ -151,29 +153,23 @@ def _edge_dep_constituents(run: Run) -> Iterator[Comparison]:
 _LOWERED = ("Coreference", "SPR", "Relations")
 
 
-@_claim(
+@_edge(
     "edge-dep-semantics",
     says="The parser pays for it in coreference, proto-roles and relations",
-    where="Section 4, Table 1",
-    needs=("edge_probing_delta",),
     rests_on=("Dep",),
     rule="Dep's changes on coreference, SPR and relations lie below 0 (those of them that were probed; SPR2"
     " for SPR1).",
     shows=lambda run: [(t, run.edge("Dep", t)) for t in run.edge_tasks("Dep", _LOWERED)],
-    points=True,
-    signed=True,
 )
 def _edge_dep_semantics(run: Run) -> Iterator[Comparison]:
     for task in run.edge_tasks("Dep", _LOWERED):
         yield Comparison(f"Dep {task}", ("Dep",), run.edge("Dep", task), below=0)
 
 
-@_claim(
+@_structure(
     "structure-dep",
     says="Training a parser makes trees easier to read off the layers, from layer 5 on and by all four "
     "measures",
-    where="Section 4, Figure 1",
-    needs=("structural_probe_delta",),
     rests_on=("Dep",),
     rule="Dep minus Base lies above 0 at layers 5 to 11 in UUAS, root accuracy and both Spearman "
     "correlations.",
@@ -182,7 +178,6 @@ def _edge_dep_semantics(run: Run) -> Iterator[Comparison]:
         for k in (5, LAST)
         for m in ("uuas", "distance_spearman")
     ],
-    signed=True,
 )
 def _structure_dep(run: Run) -> Iterator[Comparison]:
     for metric in STRUCTURAL:
@@ -191,18 +186,15 @@ def _structure_dep(run: Run) -> Iterator[Comparison]:
             yield Comparison(label, ("Dep",), run.structure("Dep", metric, layer), above=0)
 
 
-@_claim(
+@_structure(
     "structure-last",
     says="NLI and QA lose tree structure, above all at the last layer",
-    where="Section 4, Figure 1",
-    needs=("structural_probe_delta",),
     rests_on=("NLI", "QA"),
     rule="For NLI and QA at layer 11: the change lies below 0 in all four measures; and in UUAS it lies "
     "below the mean change of layers 0 to 7.",
     shows=lambda run: [
         (f"{m} UUAS at {k}", run.structure(m, "uuas", k)) for m in ("NLI", "QA") for k in (7, LAST)
     ],
-    signed=True,
 )
 def _structure_last(run: Run) -> Iterator[Comparison]:
     for model in ("NLI", "QA"):
@@ -219,18 +211,15 @@ def _structure_last(run: Run) -> Iterator[Comparison]:
 _DECODED = (("uuas", "distance_spearman"), ("root_acc", "depth_spearman"))
 
 
-@_claim(
+@_structure(
     "structure-discrete",
     says="That loss is larger where a tree or a root is decoded than in rank correlations",
-    where="Section 4, Figure 1",
-    needs=("structural_probe_delta",),
     rests_on=("NLI", "QA"),
     rule="For NLI and QA at layer 11: the change in UUAS lies below that in distance Spearman, and the "
     "change in root accuracy below that in depth Spearman.",
     shows=lambda run: [
         (f"{m} {STRUCTURAL[x]}", run.structure(m, x, LAST)) for m in ("NLI", "QA") for x in _DECODED[0]
     ],
-    signed=True,
 )
 def _structure_discrete(run: Run) -> Iterator[Comparison]:
     for model in ("NLI", "QA"):
@@ -240,11 +229,9 @@ def _structure_discrete(run: Run) -> Iterator[Comparison]:
             yield Comparison(label, (model,), difference, below=0)
 
 
-@_claim(
+@_rsa(
     "rsa-top",
     says="Fine-tuning changes the top layers most",
-    where="Section 5.1, Figure 2",
-    needs=("rsa",),
     rests_on=MODELS,
     rule="For each model RSA falls by more between layers 5 and 11 than up to layer 5, and is lower at "
     "layer 11 than at any other.",
@@ -262,11 +249,9 @@ def _rsa_top(run: Run) -> Iterator[Comparison]:
             yield Comparison(label, (model,), lower, below=0, group=f"{model} lowest at the top")
 
 
-@_claim(
+@_rsa(
     "rsa-collapse",
     says="The last layer keeps little of Base, least of all in QA",
-    where="Section 5.1, Figure 2",
-    needs=("rsa",),
     rests_on=MODELS,
     rule="RSA at layer 11 lies below 0.4 for each model, and QA's below the others'.",
     shows=lambda run: [(m, run.rsa(m, LAST)) for m in MODELS],
@@ -279,11 +264,9 @@ def _rsa_collapse(run: Run) -> Iterator[Comparison]:
         yield Comparison(f"QA minus {model} at 11", ("QA", model), lower, below=0)
 
 
-@_claim(
+@_rsa(
     "rsa-nli-least",
     says="NLI changes representations least",
-    where="Section 5.1, Figure 2",
-    needs=("rsa",),
     rests_on=MODELS,
     rule="At layers 8, 9 and 10 NLI's RSA lies above QA's and Dep's.",
     shows=lambda run: [(f"{m} at {k}", run.rsa(m, k)) for k in (8, 10) for m in MODELS],
@@ -295,11 +278,9 @@ def _rsa_nli_least(run: Run) -> Iterator[Comparison]:
             yield Comparison(f"NLI minus {model} at {layer}", ("NLI", model), more, above=0)
 
 
-@_claim(
+@_rsa(
     "rsa-qa-steep",
     says="QA stays like Base up to layer 7 and then falls away steeply",
-    where="Section 5.1, Figure 2",
-    needs=("rsa",),
     rests_on=("QA",),
     rule="QA's RSA at layer 7 lies above 0.9, and falls more steeply above it, per layer, than below.",
     shows=lambda run: [(f"QA at {k}", run.rsa("QA", k)) for k in (7, 9, LAST)],
@@ -312,11 +293,9 @@ def _rsa_qa_steep(run: Run) -> Iterator[Comparison]:
     yield Comparison("QA: fall per layer up to 7 minus that after", ("QA",), falls, below=0)
 
 
-@_claim(
+@_rsa(
     "rsa-dep-early",
     says="The parser is further from Base than NLI and QA already at layers 4 and 5",
-    where="Section 5.1, Figure 2",
-    needs=("rsa",),
     rests_on=MODELS,
     rule="At layers 4 and 5 Dep's RSA lies below NLI's and QA's.",
     shows=lambda run: [(f"{m} at {k}", run.rsa(m, k)) for k in (4, 5) for m in MODELS],
@@ -339,16 +318,13 @@ def _losses(run: Run, analysis: str, models: Iterable[str], layers: Iterable[int
 _NO_LOSS = " Open for a model that with nothing ablated has not learnt its task: it has nothing to lose."
 
 
-@_claim(
+@_freezing(
     "freezing-order",
     says="Freezing lower layers costs NLI least and the parser most",
-    where="Section 5.2, Figure 3",
-    needs=("finetuning", "partial_freezing"),
     rests_on=MODELS,
     rule="Frozen through layers 9 and 10 (those of them that were run), the share of its gain over the "
     "trivial score that a model loses is smaller for NLI than for QA, and for QA than for Dep." + _NO_LOSS,
     shows=lambda run: _losses(run, "partial_freezing", ("NLI", "QA", "Dep"), (9, 10)),
-    points=True,
 )
 def _freezing_order(run: Run) -> Iterator[Comparison]:
     for less, more in (("NLI", "QA"), ("QA", "Dep")):
@@ -358,18 +334,15 @@ def _freezing_order(run: Run) -> Iterator[Comparison]:
             yield Comparison(label, (less, more), lost[0] - lost[1], below=0)
 
 
-@_claim(
+@_freezing(
     "freezing-nli",
     says="NLI needs no more than its last layers tuned: it does not suffer until freezing reaches the last "
     "two",
-    where="Section 5.2, Figure 3",
-    needs=("finetuning", "partial_freezing"),
     rests_on=("NLI",),
     rule="Frozen through layer 8 or lower NLI loses less than a tenth of its gain over the trivial score, "
     "frozen through 10 more (layers that were run; 9, where the last two are tuned, can be read either"
     " way)." + _NO_LOSS,
     shows=lambda run: _losses(run, "partial_freezing", ["NLI"], (7, 8, 10)),
-    points=True,
 )
 def _freezing_nli(run: Run) -> Iterator[Comparison]:
     analysis, bound = "partial_freezing", NOTABLE["NLI"]
@@ -377,16 +350,13 @@ def _freezing_nli(run: Run) -> Iterator[Comparison]:
     yield from _shares_lost(run, analysis, "NLI", (10,), "harmful", above=bound)
 
 
-@_claim(
+@_freezing(
     "freezing-qa",
     says="QA suffers when three layers or fewer are tuned",
-    where="Section 5.2, Figure 3",
-    needs=("finetuning", "partial_freezing"),
     rests_on=("QA",),
     rule="Frozen through layer 7 or lower QA loses less than 6 % of its gain over the trivial score, frozen"
     " through 8 to 10 more (layers that were run)." + _NO_LOSS,
     shows=lambda run: _losses(run, "partial_freezing", ["QA"], (6, 8, 10)),
-    points=True,
 )
 def _freezing_qa(run: Run) -> Iterator[Comparison]:
     analysis, bound = "partial_freezing", NOTABLE["QA"]
@@ -402,32 +372,26 @@ def _shares_lost(
         yield Comparison(f"{model} at {k}, % of its gain", (model,), share, group=group, **bound)
 
 
-@_claim(
+@_truncation(
     "truncation-six",
     says="Seven of the twelve layers are almost enough for NLI and QA",
-    where="Section 5.2, Figure 4",
-    needs=("finetuning", "truncation"),
     rests_on=("NLI", "QA"),
     rule="With the output taken at layer 6 or higher (layers that were run) NLI loses less than a tenth of "
     "its gain over the trivial score, and QA less than 6 %." + _NO_LOSS,
     shows=lambda run: _losses(run, "truncation", ("NLI", "QA"), (6, 8)),
-    points=True,
 )
 def _truncation_six(run: Run) -> Iterator[Comparison]:
     for model in ("NLI", "QA"):
         yield from _shares_lost(run, "truncation", model, range(6, LAST), below=NOTABLE[model])
 
 
-@_claim(
+@_truncation(
     "truncation-dep",
     says="The parser needs about ten layers (as the figure reads)",
-    where="Section 5.2, Figure 4",
-    needs=("finetuning", "truncation"),
     rests_on=("Dep",),
     rule="With the output at layers 5 to 7 Dep loses more than 2 points, at 9 and 10 less (layers that were"
     " run)." + _NO_LOSS,
     shows=lambda run: _losses(run, "truncation", ["Dep"], (6, 9, 10)),
-    points=True,
 )
 def _truncation_dep(run: Run) -> Iterator[Comparison]:
     for k in run.ablated_layers("truncation", "Dep", (5, 6, 7)):
@@ -440,18 +404,15 @@ def _truncation_dep(run: Run) -> Iterator[Comparison]:
         )
 
 
-@_claim(
+@_truncation(
     "truncation-order",
     says="Cutting upper layers off costs the parser more than NLI and QA",
-    where="Section 5.2, Figure 4",
-    needs=("finetuning", "truncation"),
     rests_on=MODELS,
     rule="With the output at layers 4 to 8 (those of them that were run), the share of its gain over the "
     "trivial score that a model loses is larger for Dep than for NLI and QA. (In the paper, which "
     "prints no trivial scores, the gain counts from 0; from a third for NLI, its NLI would lose about "
     "as much as Dep.)" + _NO_LOSS,
     shows=lambda run: _losses(run, "truncation", ("NLI", "QA", "Dep"), (6,)),
-    points=True,
 )
 def _truncation_order(run: Run) -> Iterator[Comparison]:
     for k in run.ablated_layers("truncation", "Dep", range(4, 9)):
@@ -460,16 +421,13 @@ def _truncation_order(run: Run) -> Iterator[Comparison]:
             yield Comparison(f"Dep minus {model} at {k}", ("Dep", model), more, above=0)
 
 
-@_claim(
+@_truncation(
     "truncation-few",
     says="Three layers do for NLI and five for QA, with comparable scores",
-    where="Section 5.2, Figure 4",
-    needs=("finetuning", "truncation"),
     rests_on=("NLI", "QA"),
     rule="With the output at layer 2 NLI loses less than a tenth of its gain over the trivial score, and QA"
     " at layer 4 less than 6 %." + _NO_LOSS,
     shows=lambda run: [(f"{m} at {k}", run.loss("truncation", m, k)) for m, k in (("NLI", 2), ("QA", 4))],
-    points=True,
 )
 def _truncation_few(run: Run) -> Iterator[Comparison]:
     for model, k in (("NLI", 2), ("QA", 4)):
@@ -483,61 +441,47 @@ def _gaps(run: Run, control: str, layers: Iterable[int], below: float = 0.0) -> 
             yield Comparison(f"{model} at {layer}", (model,), gap, below=below)
 
 
-@_claim(
+@_domain(
     "domain-gap",
     says="Representations change more on the task's own text than on Wikipedia",
-    where="Section 6, Figure 5",
-    needs=("out_of_domain_gap",),
-    rests_on=("NLI", "QA"),
     rule="For NLI and QA at layers 1 to 11 RSA in domain lies below RSA on Wikipedia.",
     shows=lambda run: [
         (f"{m} at {k}", run.domain_gap(m, "raw", k)) for m in ("NLI", "QA") for k in (5, LAST)
     ],
-    signed=True,
 )
 def _domain_gap(run: Run) -> Iterator[Comparison]:
     yield from _gaps(run, "raw", range(1, LAST + 1))
 
 
-@_claim(
+@_domain(
     "domain-gap-size",
     says="At layer 10 that difference is large, above .15 (as the figure reads)",
-    where="Section 6, Figure 5",
-    needs=("out_of_domain_gap",),
-    rests_on=("NLI", "QA"),
     rule="For NLI and QA at layer 10 RSA in domain is more than .15 below RSA on Wikipedia.",
     shows=lambda run: [(f"{m} at 10", run.domain_gap(m, "raw", 10)) for m in ("NLI", "QA")],
-    signed=True,
 )
 def _domain_gap_size(run: Run) -> Iterator[Comparison]:
     yield from _gaps(run, "raw", [10], below=-0.15)
 
 
-@_claim(
+@_domain(
     "domain-single",
     says="The same holds for premises or questions by themselves",
     where="Section 6, footnote 7",
-    needs=("out_of_domain_gap",),
-    rests_on=("NLI", "QA"),
     rule="For NLI and QA at layers 8 to 10 RSA on single segments lies below RSA on Wikipedia.",
     shows=lambda run: [(f"{m} at 10", run.domain_gap(m, "single", 10)) for m in ("NLI", "QA")],
-    signed=True,
 )
 def _domain_single(run: Run) -> Iterator[Comparison]:
     yield from _gaps(run, "single", (8, 9, 10))
 
 
-@_claim(
+@_domain(
     "domain-content",
     says="The difference is one of domain (the paper's reading; it holds neither format nor length nor "
     "words equal)",
     where="Section 6",
-    needs=("out_of_domain_gap",),
-    rests_on=("NLI", "QA"),
     rule="For NLI and QA at layers 8 to 10 the difference lies below 0 with format, length and word types "
     "held equal.",
     shows=lambda run: [(f"{m} at 10", run.domain_gap(m, "types", 10)) for m in ("NLI", "QA")],
-    signed=True,
 )
 def _domain_content(run: Run) -> Iterator[Comparison]:
     yield from _gaps(run, "types", (8, 9, 10))
