@@ -68,8 +68,8 @@ def test_a_run_of_two_encoders_says_which_analyses_are_of_which(tmp_path):
     assert rows.loc["edge probing", "commit"] == "1" * 10
     assert rows.loc["rsa, finetuning", "commit"].endswith(", " + "2" * 10)
     assert (rows["fine-tuning seeds"] == 2).all()
-    told = "Dep on uds-dep, 1,000 records, 1 epoch, dropout 0; NLI on uds-nli, 800 records"
-    assert rows["tuned"].str.startswith(told).all()
+    first = "Dep on uds-dep, 1,000 records, 1 epoch, dropout 0; NLI on uds-nli, 800 records"
+    assert rows["tuned"].str.startswith(first).all()
 
 
 def test_analyses_of_models_that_were_tuned_otherwise_are_told_apart(tmp_path):

@@ -73,8 +73,8 @@ def test_the_papers_numbers_are_complete_and_join_ours():
     assert len(rsa) == 36 and set(rsa["model"]) == {"Dep", "NLI", "QA"}
     assert set(rsa["metric"]) == {"rsa_pearson"} and sorted(set(rsa["layer"])) == list(range(12))
     # The one number of that figure that its text gives: MNLI's second-to-last layer, 0.84.
-    told = rsa[(rsa["model"] == "NLI") & (rsa["layer"] == 10)]["value"].item()
-    assert told == pytest.approx(0.84, abs=0.005)
+    printed = rsa[(rsa["model"] == "NLI") & (rsa["layer"] == 10)]["value"].item()
+    assert printed == pytest.approx(0.84, abs=0.005)
     text = results.paper("finetuning").set_index("model")["value"]
     assert text.to_dict() == {"NLI": 0.833, "QA": 0.892, "Dep": 0.963}
     with pytest.raises(ValueError, match="the paper has no analysis 'cka'; it has edge_probing"):
