@@ -28,6 +28,7 @@ from helpers.analyses.ablations import (
     reinitialisation,
     truncation,
 )
+
 # isort: on
 from helpers.analyses.runner import ANALYSES, AnalysesFailed, analysis, run_all, tables
 
