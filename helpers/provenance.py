@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers import profiles, store
 
-PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy", "scipy", "pandas")
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas")
 FILE = "provenance.json"
 # A saved table is outdated as soon as one of these differs.
 DECISIVE = ("code", "settings", "weights", "corpora", "packages")

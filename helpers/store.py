@@ -42,6 +42,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def number(value: Any) -> int:
+    """A number of 63 bits that stands for a JSON-able value: a seed of its own for each."""
+    return int(digest(value)[:16], 16) >> 1
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "w") -> Iterator[Any]:
     """Open a temporary file beside ``path`` and move it there only if the block succeeds."""

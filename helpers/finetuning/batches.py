@@ -5,7 +5,7 @@ or skipped in :attr:`Inputs.counts`.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from helpers.profiles import TuningRecipe
 
 IGNORED = -100  # a target, or a word number, that does not count
 BATCH_PIECES = 4096  # wordpieces in a batch outside training
+GROUP = 100  # batches of inputs of similar lengths
 
 
 @dataclass
@@ -111,27 +112,34 @@ def sentences(
 # -- batches ---------------------------------------------------------------------------------------
 
 
-def collate(features: Sequence[dict[str, Any]], encoder: Encoder) -> dict[str, torch.Tensor]:
+def collate(
+    features: Sequence[dict[str, Any]], encoder: Encoder, *, multiple: int = 1
+) -> dict[str, torch.Tensor]:
     """A batch of inputs, padded to the longest: what the encoder reads, (n_inputs, n_pieces), and the head.
 
+    Widths are rounded up to a ``multiple``, but not beyond what the encoder can read.
     Padding does not count: ``IGNORED`` in whole numbers, False in booleans, 0 in floating-point numbers.
     Where the features have ``states`` (n_pieces, d), the encoder reads them instead of wordpieces: it is one
     that begins above the embeddings (:func:`helpers.finetuning.blocks.section`).
     """
     lengths = np.array([len(feature["ids"]) for feature in features])
-    positions = np.arange(lengths.max())
+
+    def width(n: int) -> int:
+        return max(n, min(-(-n // multiple) * multiple, encoder.max_length))
+
+    positions = np.arange(width(lengths.max()))
     present = positions < lengths[:, None]
     arrays = {"attention_mask": present.astype(np.int64)}
     if encoder.typed:
         second = present & (positions >= np.array([[feature["second"]] for feature in features]))
         arrays["token_type_ids"] = second.astype(np.int64)
     if "states" not in features[0]:
-        arrays["input_ids"] = _stack([f["ids"] for f in features], encoder.tokenizer.pad_token_id or 0)
+        arrays["input_ids"] = _stack([f["ids"] for f in features], encoder.tokenizer.pad_token_id or 0, width)
     for name in features[0].keys() - {"ids", "second"}:
         values = [np.asarray(feature[name]) for feature in features]
         fill = {"b": False, "f": 0.0}.get(values[0].dtype.kind, IGNORED)
         arrays["inputs_embeds" if name == "states" else name] = (
-            _stack(values, fill) if values[0].ndim else np.array(values)
+            _stack(values, fill, width) if values[0].ndim else np.array(values)
         )
     kinds = {"b": np.bool_, "f": np.float32}
     return {
@@ -140,8 +148,8 @@ def collate(features: Sequence[dict[str, Any]], encoder: Encoder) -> dict[str, t
     }
 
 
-def _stack(arrays: list[np.ndarray], fill: float) -> np.ndarray:
-    shape = len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]
+def _stack(arrays: list[np.ndarray], fill: float, width: Callable[[int], int]) -> np.ndarray:
+    shape = len(arrays), width(max(map(len, arrays))), *arrays[0].shape[1:]
     out = np.full(shape, fill, dtype=arrays[0].dtype)
     for row, array in zip(out, arrays, strict=True):
         row[: len(array)] = array
@@ -173,29 +181,32 @@ def by_length(lengths: np.ndarray) -> list[list[int]]:
     return batches
 
 
-class LengthGrouped(torch.utils.data.Sampler):
-    """Random order in which neighbours have similar lengths, so that batches need little padding.
+class Order:
+    """Which inputs each training step is for: random batches of similar lengths, epoch after epoch.
 
-    A function of seed and ``epoch`` alone, so that a killed run can resume in the middle of an epoch. Each
-    ``GROUP`` batches' worth of inputs, drawn at random, are sorted by length and cut into batches, which are
-    then shuffled; an incomplete batch comes last.
+    A function of seed and step alone, so that a killed run can resume anywhere. Each ``GROUP`` batches' worth
+    of inputs, drawn at random, are sorted by length and cut into batches, which are then shuffled; an
+    incomplete batch comes last. ``lengths`` (n_inputs,) are wordpieces.
     """
-
-    GROUP = 100
 
     def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
         self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
-        self.epoch = 0
+        self.steps_per_epoch = -(-len(lengths) // batch_size)
+        self._epoch, self._inputs = -1, np.empty(0, int)
 
-    def __len__(self) -> int:
-        return len(self.lengths)
+    def at(self, step: int) -> np.ndarray:
+        """Numbers of a step's inputs, steps counted from 0."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._inputs = epoch, self._drawn(epoch)
+        return self._inputs[place * self.batch_size : (place + 1) * self.batch_size]
 
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng([self.seed, self.epoch])
+    def _drawn(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.lengths))
-        size = self.GROUP * self.batch_size
+        size = GROUP * self.batch_size
         groups = [order[i : i + size] for i in range(0, len(order), size)]
         order = np.concatenate([g[np.argsort(self.lengths[g], kind="stable")[::-1]] for g in groups])
         whole = len(order) // self.batch_size * self.batch_size
-        batches = order[:whole].reshape(-1, self.batch_size)
-        return iter(np.concatenate([rng.permutation(batches).ravel(), order[whole:]]).tolist())
+        full = order[:whole].reshape(-1, self.batch_size)
+        return np.concatenate([rng.permutation(full).ravel(), order[whole:]])

@@ -20,8 +20,6 @@ ENCODER_INPUTS = ("input_ids", "inputs_embeds", "attention_mask", "token_type_id
 class TaskModel(nn.Module):
     """An encoder with a task's head: called with a batch of :func:`batches.collate`."""
 
-    accepts_loss_kwargs = False  # tells Trainer that the loss is a mean over the batch
-
     def __init__(self, encoder: nn.Module, head: nn.Module):
         super().__init__()
         self.encoder = encoder

@@ -1,8 +1,8 @@
 """Fine-tune an encoder on a task and keep the result in the store.
 
 Optimisation follows google-research/bert: :class:`BertAdam`, gradients clipped to norm 1, linear warm-up
-and linear decay to zero. Hugging Face's Trainer runs the loop, so ``torchrun`` spreads it over GPUs and
-nodes; ``batch_size`` is that of all processes together.
+and linear decay to zero. ``torchrun`` spreads a run over GPUs and nodes; ``batch_size`` is that of all
+processes together.
 """
 
 import contextlib
@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from torch import distributed
 
-from helpers import encoders, progress, store
+from helpers import encoders, precision, progress, store
 from helpers.finetuning import batches, prediction, tasks
 from helpers.finetuning.batches import Inputs
 from helpers.finetuning.blocks import Prefix, above
@@ -32,8 +33,9 @@ from helpers.profiles import Task, TuningRecipe
 
 CLIP = 1.0
 LOG_LINES = 100  # of the loss log, at most
-CHECKPOINTS = "checkpoints"
-COMPLETE = "complete"  # marks a checkpoint that was written to its end
+CHECKPOINT = "checkpoint.pt"
+CPU_PIECES = 2048  # wordpieces that a CPU takes at once
+MULTIPLE = 8  # lengths are padded to a multiple of this: new shapes cost time and memory
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def predictions(
             task, encoder, train, evaluation,
             seed=seed, cache=store.Store(inner), frozen=frozen, prefix=prefix,
         )  # fmt: skip
-        if _is_first():  # under torchrun all processes come here
+        if is_first():  # under torchrun all processes come here
             shutil.copy(tuned.folder / "predictions.jsonl", folder)
             shutil.rmtree(inner)
 
@@ -166,28 +168,40 @@ def _spec(
 
 def get_together(cache: store.Store, kind: str, spec: dict, build: Callable[[Path], None]) -> Path:
     """:meth:`Store.get` for one process or several: the first asks the store, all of them build."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if processes() == 1:
         return cache.get(kind, spec, build)
-    from accelerate import PartialState
-    from accelerate.utils import broadcast_object_list
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
-    state = PartialState(cpu=not torch.cuda.is_available())
+    def shared(folder: Path | None) -> Path | None:
+        """What the first process gives, in all of them."""
+        message = [folder]
+        distributed.broadcast_object_list(message)
+        return message[0]
 
-    def tell(folder: Path | None) -> None:
-        broadcast_object_list([folder])
-
-    if state.is_main_process:
+    if is_first():
 
         def build_together(folder: Path) -> None:
-            tell(folder)
+            shared(folder)
             build(folder)
 
         folder = cache.get(kind, spec, build_together)
-        tell(None)
+        shared(None)
         return folder
-    while (folder := broadcast_object_list([None])[0]) is not None:
-        build(folder)
+    while (asked := shared(None)) is not None:
+        build(asked)
     return cache.path(kind, spec)
+
+
+def processes() -> int:
+    """How many processes torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_first() -> bool:
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def load(folder: str | Path, *, device: str = "auto") -> Predictor:
@@ -254,7 +268,7 @@ def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoi
             predictor = freeze(predictor)
         # Evaluation records are encoded first too, so that what is wrong with them shows at once.
         before = folder / "untrained.json"
-        if not before.exists() and _is_first():
+        if not before.exists() and is_first():
             rows = prediction.predict(predictor, evaluation)
             with store.atomic_write(before) as file:
                 json.dump(predictor.task.score(evaluation, rows), file)
@@ -265,7 +279,7 @@ def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoi
             )
         what = f"fine-tuning {task.model} on {task.corpus}, seed {seed}"
         course, facts = _train(folder, predictor, inputs, seed, what, checkpoint_every)
-        if _is_first():
+        if is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
 
 
@@ -276,10 +290,6 @@ def _set_dropout(encoder: torch.nn.Module, probability: float) -> None:
             module.p = probability
     # Also where a configuration has other names for it, as DistilBERT's: heads read the first.
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = probability
-
-
-def _is_first() -> bool:
-    return int(os.environ.get("RANK", 0)) == 0
 
 
 @contextlib.contextmanager
@@ -308,141 +318,110 @@ def _train(
     folder: Path, predictor: Predictor, inputs: Inputs, seed: int, what: str, checkpoint_every: float
 ) -> tuple[list[dict], dict]:
     """Train the predictor's model in place: (rows of the loss log, facts about the run)."""
-    import transformers
-
-    recipe, model = predictor.recipe, predictor.model
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    if recipe.batch_size % processes:
-        raise ValueError(f"batch size {recipe.batch_size} cannot be shared by {processes} processes")
-    steps_an_epoch = -(-len(inputs) // recipe.batch_size)
-    steps = max(1, round(recipe.epochs * steps_an_epoch))
-    cuda = torch.cuda.is_available()
-    arguments = transformers.TrainingArguments(
-        output_dir=str(folder / CHECKPOINTS),
-        max_steps=steps,
-        per_device_train_batch_size=recipe.batch_size // processes,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=round(recipe.warmup * steps),
-        max_grad_norm=CLIP,
-        bf16=predictor.encoder.precision == "bf16",
-        use_cpu=not cuda,
-        seed=seed,
-        logging_steps=-(-steps // LOG_LINES),
-        logging_nan_inf_filter=False,  # a loss that is not finite stops the run instead
-        save_strategy="no",  # _Watch decides
-        save_total_limit=2,  # while one is written the other is whole
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        log_level="error",
-        remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
-        ddp_find_unused_parameters=not predictor.task.reads_pooled,
-    )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are torchrun's business, not DataParallel's
-    order = batches.LengthGrouped(inputs.lengths, recipe.batch_size, seed)
-    watch = _watch(order, steps_an_epoch, what, checkpoint_every)
-
-    class Trainer(transformers.Trainer):
-        def create_optimizer(self, model=None):
-            self.optimizer = BertAdam(parameter_groups(predictor.model, recipe), recipe.learning_rate)
-            return self.optimizer
-
-        def _get_train_sampler(self, train_dataset=None):
-            return order
-
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=inputs,
-        data_collator=lambda features: batches.collate(features, predictor.encoder),
-        callbacks=[watch],
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    checkpoint = _last_checkpoint(folder / CHECKPOINTS)
-    began = time.time()
-    first = int(checkpoint.name.split("-")[1]) if checkpoint else 0
-    with _fast_attention(predictor.encoder.model, cuda):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    # Trainer leaves its autocast wrapper on forward.
-    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    recipe, encoder = predictor.recipe, predictor.encoder
+    if recipe.batch_size % processes():
+        raise ValueError(f"batch size {recipe.batch_size} cannot be shared by {processes()} processes")
+    order = batches.Order(inputs.lengths, recipe.batch_size, seed)
+    steps = max(1, round(recipe.epochs * order.steps_per_epoch))
+    log_every = -(-steps // LOG_LINES)
+    optimizer = BertAdam(parameter_groups(predictor.model, recipe), recipe.learning_rate)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    checkpoint = folder / CHECKPOINT
+    step, course, sums = 0, [], []  # type: int, list[dict], list[float]
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=encoder.device, weights_only=True)
+        predictor.model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, course, sums = state["step"], state["course"], state["sums"]
+    first, began, saved, seen = step, time.time(), time.monotonic(), 0
+    predictor.model.train()
+    with _fast_attention(encoder.model, encoder.device):
+        while step < steps:
+            chosen = order.at(step)
+            torch.manual_seed(store.number([seed, step, int(os.environ.get("RANK", 0))]))  # for dropout
+            scale = _scale(step, recipe, steps)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+            loss = backward(predictor, [inputs[i] for i in chosen], trained)
+            norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            seen += int(inputs.lengths[chosen].sum())
+            sums.append(loss)
+            step += 1
+            if not np.isfinite(loss):
+                raise FloatingPointError(f"loss is {loss} at step {step}; lower the learning rate")
+            if step % log_every == 0:
+                row = dict(step=step, epoch=step / order.steps_per_epoch, loss=float(np.mean(sums)))
+                course.append(row | dict(learning_rate=rates[0] * scale, grad_norm=float(norm)))
+                sums = []
+            if is_first():
+                if step < steps and time.monotonic() - saved >= checkpoint_every:
+                    state = dict(model=predictor.model.state_dict(), optimizer=optimizer.state_dict())
+                    with store.atomic_write(checkpoint, "wb") as file:
+                        torch.save(state | dict(step=step, course=course, sums=sums), file)
+                    saved = time.monotonic()
+                progress.steps(what, step, steps)
     seconds = time.time() - began
-    rows = [
-        {key: row[key] for key in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
-        for row in trainer.state.log_history
-        if "loss" in row
-    ]
-    pieces = int(inputs.lengths.sum() * steps / steps_an_epoch * (steps - first) / steps)
     facts = {
         "steps": steps,
         "resumed_at": first or None,
         "inputs": len(inputs),
         "seconds": round(seconds, 1),
-        "wordpieces_per_second": round(pieces / seconds, 1),
-        "processes": processes,
-        "device": str(arguments.device),
+        "wordpieces_per_second": round(seen / seconds, 1),
+        "processes": processes(),
+        "device": str(encoder.device),
     }
-    return rows, facts
+    return course, facts
+
+
+def _scale(step: int, recipe: TuningRecipe, steps: int) -> float:
+    """Share of the rate at a step: linear warm-up from zero, linear decay to zero."""
+    warmup = round(recipe.warmup * steps)
+    return step / warmup if step < warmup else (steps - step) / max(1, steps - warmup)
+
+
+def backward(
+    predictor: Predictor, features: Sequence[dict[str, Any]], trained: list[torch.nn.Parameter]
+) -> float:
+    """Set the parameters' gradients to those of the mean loss over a batch; returns the loss.
+
+    Processes take every so-manieth input. A CPU takes a part of its inputs at a time: less memory, and more
+    of it in its caches.
+    """
+    device = predictor.encoder.device
+    rank = int(os.environ.get("RANK", 0))
+    own = features[rank :: processes()] or features[:1]
+    share = 1.0 if features[rank :: processes()] else 0.0  # a last batch may be too small for all
+    length = max(len(feature["ids"]) for feature in own)
+    size = max(1, CPU_PIECES // length) if device.type == "cpu" else len(own)
+    total = torch.zeros(2, device=device)  # loss, and what it is the mean over
+    for start in range(0, len(own), size):
+        batch = batches.collate(own[start : start + size], predictor.encoder, multiple=MULTIPLE)
+        with precision.autocast(device, predictor.encoder.precision):
+            output = predictor.model(**{name: x.to(device) for name, x in batch.items()})
+        (share * output["loss"]).backward()
+        total += share * torch.stack([output["loss"].detach(), output["count"].to(device)])
+    gradients = [p.grad for p in trained if p.grad is not None]
+    if processes() > 1:
+        distributed.all_reduce(total)
+        for gradient in gradients:
+            distributed.all_reduce(gradient)
+    torch._foreach_div_(gradients, float(total[1]))
+    return float(total[0] / total[1])
 
 
 @contextlib.contextmanager
-def _fast_attention(encoder, cuda: bool):
+def _fast_attention(encoder, device: torch.device) -> Iterator[None]:
     """On CPUs, eager attention: with dropout it outruns the fused one, by 5 % (24 pieces) to 30 % (384)."""
     usual = encoder.config._attn_implementation
-    if not cuda:
+    if device.type == "cpu":
         encoder.set_attn_implementation("eager")
     try:
         yield
     finally:
         encoder.set_attn_implementation(usual)
-
-
-def _watch(order: batches.LengthGrouped, steps_an_epoch: int, what: str, checkpoint_every: float):
-    """Callback that draws each epoch's order, reports progress, asks for checkpoints and guards the loss."""
-    import transformers
-
-    class Watch(transformers.TrainerCallback):
-        def on_train_begin(self, args, state, control, **_):
-            self.saved = time.monotonic()
-
-        def on_epoch_begin(self, args, state, control, **_):
-            order.epoch = state.global_step // steps_an_epoch
-
-        def on_step_end(self, args, state, control, **_):
-            if state.global_step < state.max_steps:
-                control.should_save = self._is_due(args, state)
-            if state.is_world_process_zero:
-                progress.steps(what, state.global_step, state.max_steps)
-
-        def _is_due(self, args, state) -> bool:
-            due = time.monotonic() - self.saved >= checkpoint_every
-            if args.world_size > 1:  # the processes' clocks differ, so the first one's counts, now and then
-                from accelerate.utils import broadcast_object_list
-
-                if state.global_step % 25:
-                    return False
-                due = broadcast_object_list([due])[0]
-            return due
-
-        def on_save(self, args, state, control, **_):
-            self.saved = time.monotonic()
-            if state.is_world_process_zero:
-                (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
-
-        def on_log(self, args, state, control, logs=None, **_):
-            loss = (logs or {}).get("loss", 0.0)
-            if not np.isfinite(loss):
-                raise FloatingPointError(
-                    f"loss is {loss} at step {state.global_step}; lower the learning rate"
-                )
-
-    return Watch()
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint that was written to its end."""
-    complete = [p.parent for p in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(complete, key=lambda p: int(p.name.split("-")[1]), default=None)
 
 
 def _write(folder, predictor: Predictor, task: Task, train, evaluation, inputs, course, facts) -> None:
@@ -471,7 +450,7 @@ def _write(folder, predictor: Predictor, task: Task, train, evaluation, inputs, 
     _write_lines(folder / "training.jsonl", course)
     _write_lines(folder / "predictions.jsonl", rows)
     (folder / "untrained.json").unlink()
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _write_json(path: Path, value) -> None:

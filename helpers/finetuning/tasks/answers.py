@@ -255,7 +255,9 @@ class SpanHead(nn.Module):
         start, end = logits.unbind(-1)
         scores = {"start_logits": start, "end_logits": end}
         if starts is not None and ends is not None:
-            scores["loss"] = (F.cross_entropy(start, starts) + F.cross_entropy(end, ends)) / 2
+            both = ((start, starts), (end, ends))
+            scores["loss"] = sum(F.cross_entropy(x, gold, reduction="sum") for x, gold in both) / 2
+            scores["count"] = torch.tensor(len(starts))
         return scores
 
 

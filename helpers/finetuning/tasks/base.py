@@ -22,8 +22,7 @@ class TaskDefinition(abc.ABC):
     name: ClassVar[str]  # of the models tuned on it, in the results
     metric: ClassVar[str]  # the headline score, first in :meth:`score`
     record: ClassVar[type]  # that corpora for it consist of
-    schema: ClassVar[int] = 1  # raise when the same settings would give other results
-    reads_pooled: ClassVar[bool] = False  # whether the head reads the encoder's pooled vector
+    schema: ClassVar[int] = 2  # raise when the same settings would give other results
 
     def check(self, records: Sequence) -> None:
         """Raise ValueError unless there are records, of the task's type and annotated for it."""
@@ -59,7 +58,8 @@ class TaskDefinition(abc.ABC):
 
         It is called as ``head(states, pooled, mask=..., **features)`` with the encoder's last hidden states
         (n_inputs, n_pieces, d), its pooled vector (n_inputs, d) or None, and the padded features. It returns
-        a dict of scores in float32, and of ``loss``, a mean over the batch, if the features hold targets.
+        a dict of scores in float32 and, if the features hold targets, of ``loss``, the sum over ``count``
+        items.
         """
 
     @abc.abstractmethod

@@ -25,7 +25,6 @@ class Inference(TaskDefinition):
     name = "NLI"
     metric = "accuracy"
     record = Pair
-    reads_pooled = True
 
     def check_parts(self, train: Pairs, evaluation: Pairs) -> None:
         super().check_parts(train, evaluation)
@@ -145,7 +144,8 @@ class ClassificationHead(nn.Module):
             logits = self.output(self.dropout(vector.float()))
         if labels is None:
             return {"logits": logits}
-        return {"logits": logits, "loss": F.cross_entropy(logits, labels)}
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        return {"logits": logits, "loss": loss, "count": torch.tensor(len(labels))}
 
 
 def _terms(prefix: str, text: str) -> list[str]:

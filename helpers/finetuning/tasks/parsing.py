@@ -30,7 +30,7 @@ class Parsing(TaskDefinition):
     name = "Dep"
     metric = "las"
     record = Sentence
-    schema = 2
+    schema = 3
 
     def check(self, records: Sentences) -> None:
         super().check(records)
@@ -178,9 +178,11 @@ class ParserHead(nn.Module):
         }
         if heads is not None and relations is not None:
             labelled = self.relation_scores(scores["dependents"], scores["governors"], heads.clamp(min=0))
-            scores["loss"] = F.cross_entropy(
-                scores["arcs"].flatten(0, 1), heads.flatten(), ignore_index=IGNORED
-            ) + F.cross_entropy(labelled.flatten(0, 1), relations.flatten(), ignore_index=IGNORED)
+            scores["loss"] = sum(
+                F.cross_entropy(x.flatten(0, 1), gold.flatten(), ignore_index=IGNORED, reduction="sum")
+                for x, gold in ((scores["arcs"], heads), (labelled, relations))
+            )
+            scores["count"] = words.sum()
         return scores
 
     def relation_scores(self, dependents: Tensor, governors: Tensor, heads: Tensor) -> Tensor:
