@@ -125,7 +125,7 @@ def collate(
     lengths = np.array([len(feature["ids"]) for feature in features])
 
     def width(n: int) -> int:
-        return max(n, min(-(-n // multiple) * multiple, encoder.max_length))
+        return n if multiple == 1 else max(n, min(-(-n // multiple) * multiple, encoder.max_length))
 
     positions = np.arange(width(lengths.max()))
     present = positions < lengths[:, None]

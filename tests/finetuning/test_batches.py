@@ -4,10 +4,12 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from helpers.corpora.records import Sentence
-from helpers.finetuning import batches
+from helpers.finetuning import batches, prediction, tasks, training
+from helpers.profiles import Task, TuningRecipe
 
 
 def test_collate_pads_each_input_with_what_does_not_count(encode, sentences):
@@ -64,3 +66,34 @@ def test_length_grouping():
     assert waste < 0.05
     longest = [b.max() for b in drawn_batches]
     assert longest != sorted(longest) and longest != sorted(longest, reverse=True)
+
+
+def test_widths_are_rounded_up_but_not_beyond_what_the_encoder_reads(encoder, encode, sentences):
+    inputs = encode("Dep", sentences)
+    features = [inputs[i] for i in range(3)]
+    plain, rounded = (batches.collate(features, encoder, multiple=m) for m in (1, 8))
+    n = plain["input_ids"].shape[1]
+    assert rounded["input_ids"].shape[1] == -(-n // 8) * 8 != n
+    assert torch.equal(rounded["input_ids"][:, :n], plain["input_ids"])
+    assert not rounded["attention_mask"][:, n:].any()
+    assert not rounded["words"][:, plain["words"].shape[1] :].any()
+    assert batches.collate(features, encoder, multiple=1000)["input_ids"].shape[1] == encoder.max_length
+
+
+def test_parts_of_a_batch_add_up_to_its_gradient(encoder, encode, sentences, monkeypatch):
+    task = Task("Dep", "test", TuningRecipe(max_length=64))
+    known = tasks.get("Dep").labels(sentences)
+    predictor = prediction.untrained(task, encoder, known, 0)
+    inputs = predictor.encode(sentences, targets=True)
+    predictor.model.eval()  # no dropout: its draws depend on the parts
+    trained = [p for p in predictor.model.parameters() if p.requires_grad]
+    gradients, losses = [], []
+    for pieces in (10_000, 24):
+        monkeypatch.setattr(training, "CPU_PIECES", pieces)
+        predictor.model.zero_grad()
+        losses.append(training.backward(predictor, [inputs[i] for i in range(8)], trained))
+        gradients.append([p.grad.clone() for p in trained if p.grad is not None])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=2e-2, atol=2e-4)
+    predictor.model.zero_grad()

@@ -24,8 +24,8 @@ class TagHead(nn.Module):
         logits = self.output(word_means(states, word_of, words.shape[1])[:, 1:]).float()
         if tags is None:
             return {"logits": logits}
-        loss = F.cross_entropy(logits.flatten(0, 1), tags.flatten(), ignore_index=IGNORED)
-        return {"logits": logits, "loss": loss}
+        loss = F.cross_entropy(logits.flatten(0, 1), tags.flatten(), ignore_index=IGNORED, reduction="sum")
+        return {"logits": logits, "loss": loss, "count": (tags != IGNORED).sum()}
 
 
 class Tagging(TaskDefinition):
