@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +62,8 @@ def probes(
     probe is to be trained on them.
     """
     source = {"encoder": encoder.fingerprint, "precision": encoder.precision, "treebank": bank.digest}
-    states = Store().path("structural-states", source)
 
-    def build(folder: Path, kind: str, seed: int) -> None:
+    def build(folder: Path, kind: str, seed: int, states: Path) -> None:
         progress.say(f"{kind} probes on {encoder.name}, seed {seed}")
         train, dev, test = (_parsed(bank, part, encoder, Store(states)) for part in SPLITS)
         options: Any = dict(rank=settings.probe_rank, recipe=settings.structural, seed=seed, folder=folder)
@@ -85,12 +83,12 @@ def probes(
 
     recipe = {"rank": settings.probe_rank, "recipe": dataclasses.asdict(settings.structural)}
     folders = {}
-    for seed in seeds:
-        for kind in structural.KINDS:
-            spec = {"schema": SCHEMA, "kind": kind, "seed": seed} | source | recipe
-            make = functools.partial(build, kind=kind, seed=seed)
-            folders[kind, seed] = Store().get("structural-probe", spec, make)
-    shutil.rmtree(states, ignore_errors=True)
+    with Store().scratch("structural-states", source) as states:
+        for seed in seeds:
+            for kind in structural.KINDS:
+                spec = {"schema": SCHEMA, "kind": kind, "seed": seed} | source | recipe
+                make = functools.partial(build, kind=kind, seed=seed, states=states)
+                folders[kind, seed] = Store().get("structural-probe", spec, make)
     return folders
 
 
@@ -103,8 +101,9 @@ def _parsed(bank: Treebank, part: str, encoder: Encoder, cache: Store) -> struct
 def estimates(folder: Path, kind: str, lengths: np.ndarray, n_bootstrap: int) -> dict[str, list[Estimate]]:
     """Scores of the probes in a folder, metric -> an estimate for each layer, by bootstrap over sentences.
 
-    ``lengths`` (n_sentences,) of the test sentences. A mean over lengths is taken anew in each resample.
-    All estimates are of the same resamples, so differences of two are paired.
+    ``lengths`` (n_sentences,) of the test sentences. Means over lengths are resampled within lengths
+    (:func:`structural.resampled_means`). All estimates of a metric are of the same resamples, so differences
+    of two are paired.
     """
     draws = dict(n_resamples=n_bootstrap, seed=BOOTSTRAP_SEED)
     weights = statistics.resamples(len(lengths), **draws)
@@ -117,8 +116,8 @@ def estimates(folder: Path, kind: str, lengths: np.ndarray, n_bootstrap: int) ->
                     statistics.ratio(*layer, **draws) for layer in zip(sums.T, counts.T, strict=True)
                 ]
             else:
-                [values] = structural.mean_over_lengths(lengths, sums, counts)
-                samples = structural.mean_over_lengths(lengths, sums, counts, weights)
+                values = structural.mean_over_lengths(lengths, sums, counts)
+                samples = structural.resampled_means(lengths, sums, counts, **draws)
                 by_metric[metric] = [
                     statistics.estimate(value, own, weights, BOOTSTRAP_SEED)
                     for value, own in zip(values, samples.T, strict=True)
@@ -143,6 +142,7 @@ def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     details = dict(
         treebank=settings.task("Dep").corpus,
         sentences={part: len(records) for part, records in bank.parts.items()},
+        lengths=len(np.intersect1d(bank.arrays("test")[1], structural.LENGTHS)),  # in the means over lengths
         data=bank.digest,
     )
     return _rows(settings, bank), details

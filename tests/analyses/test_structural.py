@@ -130,8 +130,7 @@ def test_nothing_is_trained_twice_and_states_are_not_kept(frame, home, settings,
     monkeypatch.setattr(structural, "fit", None)
     again = analyses.ANALYSES["structural_probe"](settings)
     assert again.equals(frame)
-    states = home / "artifacts" / "structural-states"
-    assert not states.exists() or not [path for path in states.iterdir() if path.is_dir()]
+    assert not list((home / "artifacts" / "scratch").iterdir())
 
 
 def test_what_was_done_before_a_run_was_killed_is_not_done_again(home, settings, monkeypatch):
@@ -153,7 +152,7 @@ def test_what_was_done_before_a_run_was_killed_is_not_done_again(home, settings,
     assert done == ["depth"] and set(folders) == {("distance", 0), ("depth", 0)}
 
 
-def test_intervals_are_those_of_sentences_drawn_again(tmp_path):
+def test_intervals_of_ratios_are_those_of_sentences_drawn_again(tmp_path):
     rng = np.random.default_rng(1)
     lengths = rng.integers(5, 9, 30)
     scores = {}
@@ -161,23 +160,15 @@ def test_intervals_are_those_of_sentences_drawn_again(tmp_path):
         scores[f"{metric}_count"] = np.repeat(lengths[:, None], 2, 1).astype(float)
         scores[f"{metric}_sum"] = scores[f"{metric}_count"] * rng.random((30, 2))
     np.savez(tmp_path / "scores.npz", **scores)
-    found = analysis.estimates(tmp_path, "distance", lengths, 200)
+    estimates = analysis.estimates(tmp_path, "distance", lengths, 200)
     draws = statistics.resamples(30, 200, 0).astype(int)
-    for metric, ratio in (("uuas", True), ("distance_spearman", False)):
-        sums, counts = scores[f"{metric}_sum"], scores[f"{metric}_count"]
-        samples = []
-        for times in draws:
-            drawn = np.repeat(np.arange(30), times)
-            if ratio:
-                samples.append(sums[drawn, 1].sum() / counts[drawn, 1].sum())
-            else:
-                at = [drawn[lengths[drawn] == n] for n in np.unique(lengths[drawn])]
-                samples.append(np.mean([sums[i, 1].sum() / counts[i, 1].sum() for i in at]))
-        np.testing.assert_allclose(found[metric][1].samples, samples)
-        low, high = np.quantile(samples, [0.025, 0.975])
-        assert found[metric][1].ci_low == pytest.approx(low) and found[metric][1].ci_high == pytest.approx(
-            high
-        )
+    sums, counts = scores["uuas_sum"][:, 1], scores["uuas_count"][:, 1]
+    samples = [(times @ sums) / (times @ counts) for times in draws]
+    np.testing.assert_allclose(estimates["uuas"][1].samples, samples)
+    for estimate in (estimates["uuas"][1], estimates["distance_spearman"][1]):
+        low, high = np.quantile(estimate.samples, [0.025, 0.975])
+        assert (estimate.ci_low, estimate.ci_high) == pytest.approx((low, high))
+        assert low < estimate.value < high
 
 
 def test_trees_to_draw(frame, home, settings):

@@ -237,7 +237,7 @@ def test_a_planted_tree_is_found_and_none_in_noise():
     uuas, root = (scores[f"{m}_sum"].sum(0) / scores[f"{m}_count"].sum(0) for m in ("uuas", "root_acc"))
     lengths = test[1]
     distance, depth = (
-        structural.mean_over_lengths(lengths, scores[f"{m}_sum"], scores[f"{m}_count"])[0]
+        structural.mean_over_lengths(lengths, scores[f"{m}_sum"], scores[f"{m}_count"])
         for m in ("distance_spearman_no_self", "depth_spearman")
     )
     for score in (uuas, distance, depth, root):
@@ -419,23 +419,31 @@ def test_the_self_pair_lifts_random_predictions(n, lift):
     assert structural.distance_spearman(gold, predicted, self_pair=False) == pytest.approx(0, abs=0.03)
 
 
-def test_resampled_means_are_those_of_the_sentences_drawn():
-    rng = np.random.default_rng(5)
-    lengths = rng.integers(3, 12, 40)
-    counts = rng.integers(0, 5, (40, 3))
-    sums = rng.random((40, 3)) * counts
-    draws = rng.integers(40, size=(25, 40))
-    weights = np.stack([np.bincount(draw, minlength=40) for draw in draws])
-    found = structural.mean_over_lengths(lengths, sums, counts, weights)
-    for draw, row in zip(draws, found, strict=True):
-        expected = structural.mean_over_lengths(lengths[draw], sums[draw], counts[draw])[0]
-        np.testing.assert_allclose(row, expected)
-        by_length = [n for n in range(5, 12) if counts[draw][lengths[draw] == n, 0].sum()]
-        of_draw = [
-            sums[draw][lengths[draw] == n, 0].sum() / counts[draw][lengths[draw] == n, 0].sum()
-            for n in by_length
-        ]
-        assert row[0] == pytest.approx(np.mean(of_draw))
+def test_means_over_lengths_by_hand():
+    lengths = np.array([5, 5, 6, 7, 4, 51])
+    sums, counts = np.array([1.0, 2, 3, 0, 9, 9])[:, None], np.array([2.0, 2, 6, 0, 1, 1])[:, None]
+    # Length 5: 3 of 4; length 6: 3 of 6; at 7 there is nothing to score; 4 and 51 do not count.
+    assert structural.mean_over_lengths(lengths, sums, counts) == pytest.approx([(0.75 + 0.5) / 2])
+    assert np.isnan(structural.mean_over_lengths(lengths[4:], sums[4:], counts[4:])).all()
+
+
+def test_resampled_means_keep_every_length_and_are_paired():
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate([rng.integers(5, 20, 300), [40, 45]])
+    counts = np.repeat(lengths[:, None], 2, 1).astype(float)
+    sums = rng.random((302, 2)) * counts
+    sums[:, 1] = sums[:, 0] + 0.1 * counts[:, 0]  # the second is the first and a tenth more
+    options = dict(n_resamples=2000, seed=1)
+    samples = structural.resampled_means(lengths, sums, counts, **options)
+    assert samples.shape == (2000, 2)
+    np.testing.assert_allclose(samples[:, 1] - samples[:, 0], 0.1)
+    value = structural.mean_over_lengths(lengths, sums, counts)
+    assert abs(samples.mean(0) - value).max() < 3 * samples.std() / np.sqrt(2000)
+    assert np.array_equal(samples, structural.resampled_means(lengths, sums, counts, **options))
+    # In closed form, were all deviations of one variance: the mean over K lengths of m sentences each.
+    _, times = np.unique(lengths, return_counts=True)
+    expected = np.sqrt((1 / times).sum() / 12) / len(times)
+    assert samples[:, 0].std() == pytest.approx(expected, rel=0.15)
 
 
 def test_evaluation_gives_what_the_single_scores_give():
@@ -475,8 +483,8 @@ def test_evaluation_gives_what_the_single_scores_give():
             ),
         ):
             sums, counts = distance[f"{metric}_sum"], distance[f"{metric}_count"]
-            found = structural.mean_over_lengths(lengths, sums, counts)[0, layer]
+            found = structural.mean_over_lengths(lengths, sums, counts)[layer]
             assert found == pytest.approx(expected, abs=1e-4)
         sums, counts = depth["depth_spearman_sum"], depth["depth_spearman_count"]
-        found = structural.mean_over_lengths(lengths, sums, counts)[0, layer]
+        found = structural.mean_over_lengths(lengths, sums, counts)[layer]
         assert found == pytest.approx(structural.depth_spearman(depths, guessed[layer]), abs=1e-4)
