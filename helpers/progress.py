@@ -9,7 +9,7 @@ import time
 EVERY = 10.0  # seconds between two lines about the same work
 
 _began = time.time()
-_last: dict[str, float] = {}
+_last: dict[str, tuple[float, bool]] = {}  # by work: when its last line was shown or it began, and which
 
 
 def say(message: str) -> None:
@@ -18,11 +18,15 @@ def say(message: str) -> None:
 
 
 def steps(what: str, done: int, total: int) -> None:
-    """Show how far some work has come: at most one line every ten seconds, and the last."""
+    """Show how far some work has come: at most one line every ten seconds, and the last.
+
+    Work that is done within ten seconds of its first call is silent.
+    """
     now = time.time()
-    if done >= total:
-        if _last.pop(what, None) is not None:  # short work is silent
-            say(f"{what}: {done:,} of {total:,}")
-    elif now - _last.setdefault(what, now) >= EVERY:
-        _last[what] = now
+    last, shown = _last.setdefault(what, (now, False))
+    due, complete = now - last >= EVERY, done >= total
+    if due or (complete and shown):
         say(f"{what}: {done:,} of {total:,}")
+        _last[what] = now, True
+    if complete:
+        del _last[what]

@@ -5,6 +5,7 @@ Written beside every table of results, and said by every page that shows one.
 
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers import profiles, store
+from helpers import profiles, progress, store
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas")
 FILE = "provenance.json"
@@ -28,6 +29,8 @@ DECISIVE = ("code", "settings", "weights", "corpora", "packages")
 
 def entry(settings: profiles.Profile) -> dict:
     """All that the numbers of a run depend on, as it is now."""
+    import torch
+
     chosen = dataclasses.asdict(settings)
     chosen["paths"] = sorted(settings.paths)  # where the folders lie does not change the result
     return {
@@ -38,6 +41,7 @@ def entry(settings: profiles.Profile) -> dict:
         "python": platform.python_version(),
         "packages": versions(PACKAGES),
         "hardware": hardware(),
+        "threads": torch.get_num_threads(),  # sums in another order differ in their last digits
     }
 
 
@@ -133,18 +137,64 @@ def hardware() -> str:
 # -- beside a table ------------------------------------------------------------------------------------
 
 
-def add_entry(folder: Path, analysis: str, saved: dict) -> None:
-    """Put an analysis's entry into a folder's ``provenance.json``, keeping the others."""
+def add_entry(folder: Path, analysis: str, saved: dict, table: bytes | None = None) -> None:
+    """Put an analysis's entry into a folder's ``provenance.json``, keeping the others.
+
+    With the content of a ``table``, also write ``<analysis>.csv``; the entry gets its SHA-256 (``table``)
+    and one of its own (``checksum``). A ``provenance.json`` that cannot be read is moved aside.
+    """
     with store.locked(store.home() / "results" / ".lock"):
-        known = read(folder) if (folder / FILE).exists() else {}
+        try:
+            known = read(folder) if (folder / FILE).exists() else {}
+        except ValueError as error:
+            (folder / FILE).replace(folder / f"{FILE}.unreadable")
+            progress.say(f"{error}; kept as {FILE}.unreadable")
+            known = {}
+        if table is not None:
+            with store.atomic_write(folder / f"{analysis}.csv", "wb") as file:
+                file.write(table)
+            saved = _with_hashes(saved, table)
         known[analysis] = saved
         with store.atomic_write(folder / FILE) as file:
             json.dump(known, file, indent=1, ensure_ascii=False)
 
 
-def read(folder: Path) -> dict:
-    """The entries of a folder of results, by analysis. Raises FileNotFoundError."""
-    return json.loads((folder / FILE).read_text(encoding="utf-8"))
+def _with_hashes(saved: dict, table: bytes) -> dict:
+    as_read = json.loads(json.dumps(saved))  # tuples are lists in it
+    plain = {name: value for name, value in as_read.items() if name not in ("table", "checksum")}
+    hashed = plain | {"table": hashlib.sha256(table).hexdigest()}
+    return hashed | {"checksum": store.digest(hashed)}
+
+
+def damage(saved: dict | None, table: bytes | None) -> str:
+    """What is wrong with an entry or its table's content, by the entry's hashes; empty if nothing is.
+
+    None stands for what is not there.
+    """
+    if saved is None:
+        return f"no entry in {FILE}"
+    if table is None:
+        return "missing"
+    if saved.get("checksum") != store.digest({k: v for k, v in saved.items() if k != "checksum"}):
+        return f"its entry in {FILE} is not as it was written"
+    if saved.get("table") != hashlib.sha256(table).hexdigest():
+        return f"not the table that {FILE} describes"
+    return ""
+
+
+def read(folder: Path) -> dict[str, dict]:
+    """The entries of a folder of results, by analysis.
+
+    Raises FileNotFoundError, and ValueError if the file is not one of entries.
+    """
+    path = folder / FILE
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not readable ({error})") from None
+    if not isinstance(known, dict) or not all(isinstance(saved, dict) for saved in known.values()):
+        raise ValueError(f"{path}: not readable (no entries by analysis)")
+    return known
 
 
 def encoder_name(saved: dict) -> str:

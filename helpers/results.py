@@ -3,15 +3,15 @@
 The columns are spelled as in the table of the paper's own numbers, so that the two join.
 """
 
+import io
 import math
-import shutil
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from helpers import provenance, store
+from helpers import progress, provenance, store
 from helpers.profiles import Profile
 from helpers.vocabulary import MODELS, ORDER
 
@@ -103,7 +103,11 @@ def folder(settings: Profile) -> Path:
 
 def read(path: Path) -> pd.DataFrame:
     """A table of results. Raises FileNotFoundError, or ValueError naming the columns that are missing."""
-    frame = pd.read_csv(path, dtype=_INTEGERS)
+    return _parsed(path, path.read_bytes())
+
+
+def _parsed(path: Path, content: bytes) -> pd.DataFrame:
+    frame = pd.read_csv(io.BytesIO(content), dtype=_INTEGERS)
     missing = [c for c in COLUMNS if c not in frame]
     if missing:
         raise ValueError(f"{path}: lacks the columns {', '.join(missing)}")
@@ -116,36 +120,54 @@ def save(analysis: str, frame: pd.DataFrame, settings: Profile, **details: Any) 
     ``details`` are added to the entry: seconds, hashes of the data, what was left out.
     """
     path = folder(settings) / f"{analysis}.csv"
-    with store.atomic_write(path) as file:
-        frame.to_csv(file, index=False, float_format="%.6g")
-    provenance.add_entry(path.parent, analysis, provenance.entry(settings) | details)
+    content = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+    provenance.add_entry(path.parent, analysis, provenance.entry(settings) | details, content)
     return path
 
 
 def saved(analysis: str, settings: Profile) -> pd.DataFrame | None:
     """The table of an analysis as last saved; None if it is not there, lacks points that failed, or is of
-    other settings, code, weights or data."""
+    other settings, code, weights or data.
+
+    None too, and said, if the table or its entry in ``provenance.json`` is damaged.
+    """
     path = folder(settings) / f"{analysis}.csv"
-    if not path.exists():
+    entry, content, problem = None, None, ""
+    try:
+        if (path.parent / provenance.FILE).exists():
+            entry = provenance.read(path.parent).get(analysis)
+        if path.exists():
+            content = path.read_bytes()
+    except (ValueError, OSError) as error:
+        problem = str(error)
+    if entry is None and content is None and not problem:
         return None
-    entry = provenance.read(path.parent).get(analysis, {})
+    problem = problem or provenance.damage(entry, content)
+    if problem or entry is None or content is None:
+        progress.say(f"{path}: {problem}; computed again")
+        return None
     if entry.get("failed") or not provenance.is_current(entry, settings):
         return None
-    return read(path)
+    return _parsed(path, content)
 
 
 def record(analysis: str, settings: Profile) -> None:
-    """Copy an analysis's table and provenance into ``book/recorded/<profile>/``."""
-    source, target = folder(settings), RECORDED / settings.name
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source / f"{analysis}.csv", target)
-    provenance.add_entry(target, analysis, provenance.read(source)[analysis])
+    """Copy an analysis's table and provenance into ``book/recorded/<profile>/``.
+
+    Raises ValueError if either is damaged.
+    """
+    path = folder(settings) / f"{analysis}.csv"
+    entry, content = provenance.read(path.parent)[analysis], path.read_bytes()
+    if problem := provenance.damage(entry, content):
+        raise ValueError(f"{path}: {problem}")
+    provenance.add_entry(RECORDED / settings.name, analysis, entry, content)
 
 
 def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:
     """Results committed with the book and their provenance.
 
-    Raises FileNotFoundError listing the recorded runs that there are.
+    Raises FileNotFoundError listing the recorded runs that there are, and ValueError for a table that is not
+    the recorded one.
     """
     path = RECORDED / profile / f"{analysis}.csv"
     if not path.exists():
@@ -153,7 +175,16 @@ def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:
         raise FileNotFoundError(
             f"no recorded run {profile}/{analysis}; there are: {', '.join(there) or 'none'}"
         )
-    return read(path), provenance.read(path.parent).get(analysis, {})
+    entry = provenance.read(path.parent).get(analysis, {})
+    return _recorded_table(path, entry), entry
+
+
+def _recorded_table(path: Path, entry: dict) -> pd.DataFrame:
+    content = path.read_bytes()
+    hashed = "table" in entry or "checksum" in entry  # the oldest are not
+    if hashed and (problem := provenance.damage(entry, content)):
+        raise ValueError(f"{path}: {problem}; restore both from the repository")
+    return _parsed(path, content)
 
 
 def recorded_runs() -> dict[str, dict[str, pd.DataFrame]]:
@@ -161,8 +192,11 @@ def recorded_runs() -> dict[str, dict[str, pd.DataFrame]]:
 
     A folder counts as a run of the analyses if it has the models' scores.
     """
-    folders = [scores.parent for scores in sorted(RECORDED.glob("*/finetuning.csv"))]
-    return {run.name: {path.stem: read(path) for path in sorted(run.glob("*.csv"))} for run in folders}
+    runs = {}
+    for run in sorted(scores.parent for scores in RECORDED.glob("*/finetuning.csv")):
+        paths = sorted(run.glob("*.csv"))
+        runs[run.name] = {path.stem: recorded(run.name, path.stem)[0] for path in paths}
+    return runs
 
 
 def paper(analysis: str) -> pd.DataFrame:

@@ -3,24 +3,55 @@
 An artifact is a folder whose name is the hash of the specification it was computed from. It is built
 in a ``.partial`` folder beside its final place and renamed when complete, so a killed run never
 leaves something that looks finished, and a builder that keeps checkpoints in its folder resumes.
+
+Any number of processes may use one store at once, also on several machines if they share a file system
+with working ``flock`` locks. Nothing that a process holds is deleted by another.
 """
 
 import contextlib
+import contextvars
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 MANIFEST = "artifact.json"
+SCRATCH = "scratch"  # kind of what is deleted after use
+TEMPORARY = ".tmp"
+KEPT_FOR = 7 * 24 * 3600.0  # seconds that what a killed process left is kept, to go on from
 
 
 class DamagedArtifact(ValueError):
     """An artifact's files are not those its manifest lists; the message names the file."""
+
+
+class DiskFull(OSError):
+    """A disk cannot take what has to be written; the message says where, and how much is free."""
+
+
+class NotStored(LookupError):
+    """An artifact is not in the store, and :func:`not_building` forbids to build it."""
+
+
+_forbidden: contextvars.ContextVar[str | None] = contextvars.ContextVar("_forbidden", default=None)
+
+
+@contextlib.contextmanager
+def not_building(kind: str) -> Iterator[None]:
+    """Within the block, asking for an artifact of this kind that is not stored raises NotStored."""
+    token = _forbidden.set(kind)
+    try:
+        yield
+    finally:
+        _forbidden.reset(token)
 
 
 def home() -> Path:
@@ -52,29 +83,101 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[Any]:
     """Open a temporary file beside ``path`` and move it there only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
         with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # in use: not to be cleaned away
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; give this one the rights a plain open() would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
+            # mkstemp makes private files; give this one the rights a plain open() would have given.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)
+            os.replace(name, path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink(missing_ok=True)
         raise
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same lock file waiting until the block ends."""
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock file until the block ends: alone, or ``shared`` with others that ask for it so.
+
+    Yields True when it is held. Others are waited for or, without ``wait``, the block gets False. The file
+    is deleted by each one who holds it alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    while True:
+        with open(path, "a+") as lock:
+            try:
+                fcntl.flock(lock, how)
+            except BlockingIOError:
+                yield False
+                return
+            if not _is_open_file(path, lock):  # its last holder deleted it while this one waited
+                continue
+            try:
+                yield True
+            finally:
+                if not shared:
+                    path.unlink(missing_ok=True)
+            return
+
+
+def _is_open_file(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def allocate(file: IO[bytes], n_bytes: int, folder: Path) -> None:
+    """Reserve space for a file in ``folder`` that is going to be written through a memory map.
+
+    A full disk ends a process that writes to a map with a signal. Raises :class:`DiskFull` instead.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(1, n_bytes))
+        else:  # macOS
+            for start in range(0, n_bytes, 2**20):
+                file.write(bytes(min(2**20, n_bytes - start)))
+            file.flush()
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        free = shutil.disk_usage(folder).free
+        raise DiskFull(f"{folder}: {n_bytes:,} bytes needed, {free:,} free") from None
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _found_no_space(error: Exception, folder: Path) -> bool:
+    """Whether an error comes from writing to a disk that is full."""
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return True
+    # NumPy, PyTorch and safetensors do not pass the error's number on.
+    return bool(re.search(r"\d+ requested and \d+ written", str(error))) or (
+        shutil.disk_usage(folder).free < 2**20
+    )
+
+
+def remove_temporary(folder: Path, age: float = KEPT_FOR) -> int:
+    """Delete temporary files of :func:`atomic_write` that killed processes left, ``age`` seconds ago or more.
+
+    Returns their number.
+    """
+    removed = 0
+    for path in folder.glob(f".*{TEMPORARY}"):
+        with contextlib.suppress(OSError), open(path, "rb+") as file:  # locked, or gone meanwhile
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 class Store:
@@ -93,21 +196,68 @@ class Store:
 
         ``spec`` is a JSON-able dict of everything the content depends on. Processes that ask for the
         same artifact at once wait for one another. Raises :class:`DamagedArtifact` if a stored file
-        is missing, cut short or altered.
+        is missing, cut short or altered, and :class:`DiskFull` if there is no space for it.
         """
         final = self.path(kind, spec)
         if not final.exists():
-            with locked(final.with_name(f".{final.name}.lock")):
+            if _forbidden.get() == kind:
+                raise NotStored(f"{final} is not there")
+            with locked(_lock_of(final)):
                 if not final.exists():
                     self._build(kind, spec, build, final)
         self.verify(final)
         return final
 
+    @contextlib.contextmanager
+    def scratch(self, kind: str, spec: dict) -> Iterator[Path]:
+        """A folder for what is needed only within the block, shared by all processes that ask for the same.
+
+        The last of them to leave the block deletes it, unless by an error: a run that was interrupted goes
+        on with what it finds there.
+        """
+        folder = self.root / SCRATCH / self.path(kind, spec).name
+        with locked(_lock_of(folder), shared=True):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+        with locked(_lock_of(folder), wait=False) as alone:
+            if alone:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def clean(self, age: float = KEPT_FOR) -> int:
+        """Delete what killed processes left ``age`` seconds ago or more and no process holds.
+
+        That is half-built artifacts, scratch and temporary files. Returns how many of these there were.
+        """
+        removed = 0
+        for left in [*self.root.glob("*/*.partial"), *self.root.glob(f"{SCRATCH}/[!.]*")]:
+            with locked(_lock_of(left), wait=False) as alone:
+                if alone and left.exists() and _unchanged_for(left) >= age:
+                    shutil.rmtree(left, ignore_errors=True)
+                    removed += 1
+        return removed + sum(remove_temporary(kind, age) for kind in self.root.glob("*/"))
+
     def _build(self, kind: str, spec: dict, build: Callable[[Path], None], final: Path) -> None:
         work = final.with_name(final.name + ".partial")
         work.mkdir(exist_ok=True)
+        for folder in [work, *work.rglob("*/")]:
+            remove_temporary(folder, age=0)  # the lock is held: they are of a killed process
         start = time.time()
-        build(work)
+        try:
+            build(work)
+            self._describe(kind, spec, work, start)
+        except DiskFull:
+            raise
+        except Exception as error:
+            if not _found_no_space(error, work):
+                raise
+            free = shutil.disk_usage(work).free
+            reason = f"{type(error).__name__}: {error}"
+            raise DiskFull(f"{work}: no space to write, {free:,} bytes free ({reason})") from error
+        os.rename(work, final)
+        self._verified.add(final)
+
+    def _describe(self, kind: str, spec: dict, work: Path, start: float) -> None:
+        """Write the manifest of a folder that is complete."""
         files = sorted(p for p in work.rglob("*") if p.is_file() and p.name != MANIFEST)
         manifest = {
             "kind": kind,
@@ -120,8 +270,6 @@ class Store:
         }
         with atomic_write(work / MANIFEST) as file:
             json.dump(manifest, file, indent=1, ensure_ascii=False)
-        os.rename(work, final)
-        self._verified.add(final)
 
     def verify(self, folder: Path) -> dict:
         """Check an artifact against its manifest, once for each Store, and return the manifest."""
@@ -150,3 +298,13 @@ class Store:
 
 def _mend(folder: Path) -> str:
     return f"delete the folder {folder} and run again to recompute it"
+
+
+def _lock_of(folder: Path) -> Path:
+    """The lock file of an artifact, half-built or not, or of a scratch folder."""
+    return folder.with_name(f".{folder.name.removesuffix('.partial')}.lock")
+
+
+def _unchanged_for(path: Path) -> float:
+    """Seconds since anything in a folder was written."""
+    return time.time() - max(p.stat().st_mtime for p in [path, *path.rglob("*")])

@@ -4,6 +4,8 @@ import functools
 import json
 import subprocess
 
+import torch
+
 from helpers import profiles, provenance
 
 SETTINGS = profiles.settings("smoke")
@@ -44,6 +46,18 @@ def test_overridden_settings_do_not_overwrite_the_profiles_results():
 def test_local_folders_are_not_told_in_the_provenance():
     settings = profiles.settings("smoke", paths={"ud-ewt": "/home/someone/ewt"})
     assert "/home/someone" not in json.dumps(provenance.entry(settings))
+
+
+def test_the_number_of_threads_is_recorded_and_decides_nothing():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        entry = json.loads(json.dumps(provenance.entry(SETTINGS)))
+        assert entry["threads"] == 3
+        torch.set_num_threads(1)
+        assert provenance.is_current(entry, SETTINGS)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_numbers_of_a_minibert_that_was_trained_further_since_are_told_apart():

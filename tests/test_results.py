@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from helpers import profiles, provenance, results
+from helpers import profiles, progress, provenance, results
 
 SETTINGS = profiles.settings("smoke")
 ROW = dict(analysis="rsa", metric="rsa_pearson", model="Dep", task="ud-ewt", inputs="wikipedia", layer=3)
@@ -48,6 +48,81 @@ def test_a_table_that_lacks_points_or_is_of_other_data_is_made_anew(home, tmp_pa
     assert results.saved("rsa", settings) is not None
     text.write_text("Another sentence.")
     assert results.saved("rsa", settings) is None
+
+
+@pytest.fixture
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr(progress, "say", lines.append)
+    return lines
+
+
+def _tables(*names):
+    for name in names:
+        path = results.save(name, results.table([ROW | dict(analysis=name, value=0.5)]), SETTINGS)
+    return path.parent
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda p: p.write_text(p.read_text().replace("0.5", "0.6")), "not the table that"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-4]), "not the table that"),
+        (lambda p: p.write_bytes(b"\xff" + p.read_bytes()), "not the table that"),
+        (lambda p: p.write_bytes(b""), "not the table that"),
+        (lambda p: p.unlink(), "missing"),
+        (lambda p: (p.unlink(), p.mkdir()), "Is a directory"),
+    ],
+)
+def test_a_damaged_table_is_not_used_and_the_others_are(home, said, spoil, reason):
+    folder = _tables("rsa", "finetuning")
+    spoil(folder / "rsa.csv")
+    assert results.saved("rsa", SETTINGS) is None
+    (line,) = said
+    assert line.startswith(str(folder / "rsa.csv")) and reason in line and line.endswith("; computed again")
+    assert results.saved("finetuning", SETTINGS)["value"].tolist() == [0.5] and len(said) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"rsa": 1}', "[" * 100_000, "\0"])
+def test_an_unreadable_provenance_costs_a_computation_and_is_kept(home, said, content):
+    folder = _tables("rsa", "finetuning")
+    (folder / provenance.FILE).write_text(content)
+    assert results.saved("rsa", SETTINGS) is None
+    assert "provenance.json: not readable" in said[0] and said[0].endswith("; computed again")
+    _tables("rsa")
+    assert results.saved("rsa", SETTINGS)["value"].tolist() == [0.5]
+    assert (folder / "provenance.json.unreadable").read_text() == content and "kept as" in said[1]
+    assert results.saved("finetuning", SETTINGS) is None and "no entry in provenance.json" in said[-1]
+
+
+def test_an_entry_that_was_changed_is_not_believed(home, said):
+    folder = _tables("rsa")
+    results.save("rsa", results.table([ROW | dict(value=0.5)]), SETTINGS, failed={"a point": "MemoryError"})
+    path = folder / provenance.FILE
+    path.write_text(path.read_text().replace('"failed"', '"fbiled"'))
+    assert results.saved("rsa", SETTINGS) is None and "is not as it was written" in said[0]
+    path.unlink()
+    assert results.saved("rsa", SETTINGS) is None and "no entry in provenance.json" in said[1]
+    assert results.saved("never saved", SETTINGS) is None and len(said) == 2
+
+
+def test_a_recorded_table_is_the_one_that_was_recorded(home, monkeypatch):
+    monkeypatch.setattr(results, "RECORDED", home / "recorded")
+    folder = _tables("rsa")
+    results.record("rsa", SETTINGS)
+    path = home / "recorded" / "smoke" / "rsa.csv"
+    frame, entry = results.recorded("smoke", "rsa")
+    assert entry["table"] == results.store.sha256(path) and frame["value"].tolist() == [0.5]
+    path.write_text(path.read_text().replace("0.5", "0.9"))
+    with pytest.raises(ValueError, match=r"smoke/rsa\.csv: not the table that provenance\.json describes"):
+        results.recorded("smoke", "rsa")
+    # Entries from before tables were hashed are believed.
+    old = {k: v for k, v in entry.items() if k not in ("table", "checksum")}
+    provenance.add_entry(path.parent, "rsa", old)
+    assert results.recorded("smoke", "rsa")[0]["value"].tolist() == [0.9]
+    (folder / "rsa.csv").write_text("")
+    with pytest.raises(ValueError, match="not the table"):
+        results.record("rsa", SETTINGS)
 
 
 def test_unknown_and_missing_columns_are_named(tmp_path):

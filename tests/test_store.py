@@ -1,11 +1,26 @@
 """The store: nothing half-made looks finished, nothing damaged is used, nothing finished is redone."""
 
+import contextlib
+import errno
 import json
 import multiprocessing
+import os
+import time
 
 import pytest
 
-from helpers.store import MANIFEST, DamagedArtifact, Store, atomic_write, digest
+from helpers.store import (
+    MANIFEST,
+    DamagedArtifact,
+    DiskFull,
+    NotStored,
+    Store,
+    allocate,
+    atomic_write,
+    digest,
+    not_building,
+    remove_temporary,
+)
 
 
 def write(text):
@@ -90,6 +105,126 @@ def test_two_processes_build_once(tmp_path):
         worker.join()
     assert [w.exitcode for w in workers] == [0, 0, 0]
     assert log.read_text() == "built\n"
+
+
+def _use_scratch(root, name, events, leave):
+    """Hold scratch, writing a file if there is none, until told to leave; then report what is left."""
+    with Store(root).scratch("states", {}) as folder:
+        file = folder / "states"
+        fresh = not file.exists()
+        if fresh:
+            file.write_text("states")
+        events.put((name, "in", fresh))
+        leave.wait(30)
+        assert file.read_text() == "states"
+    events.put((name, "out", folder.exists()))
+
+
+def test_scratch_is_shared_and_deleted_by_the_last_to_leave(tmp_path):
+    context = multiprocessing.get_context("fork")
+    events, gates, seen = context.Queue(), [context.Event() for _ in range(2)], []
+    workers = []
+    for name, gate in enumerate(gates):
+        workers.append(context.Process(target=_use_scratch, args=(tmp_path, name, events, gate)))
+        workers[-1].start()
+        seen.append(events.get(timeout=30))
+    for gate in gates:
+        gate.set()
+        seen.append(events.get(timeout=30))
+    assert seen == [(0, "in", True), (1, "in", False), (0, "out", True), (1, "out", False)]
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_interrupted_scratch_is_kept_for_the_next_try(tmp_path):
+    with pytest.raises(KeyboardInterrupt), Store(tmp_path).scratch("states", {}) as folder:
+        (folder / "states").write_text("half")
+        raise KeyboardInterrupt
+    with Store(tmp_path).scratch("states", {}) as again:
+        assert (again / "states").read_text() == "half"
+    assert not folder.exists()
+
+
+def test_what_killed_processes_left_is_cleaned_when_old_and_not_in_use(tmp_path):
+    store = Store(tmp_path)
+    store.get("kind", {"n": "whole"}, write("a"))
+
+    def stop(folder):
+        (folder / "checkpoint").write_text("half")
+        raise KeyboardInterrupt
+
+    for n in ("old", "new", "used"):
+        with pytest.raises(KeyboardInterrupt):
+            store.get("kind", {"n": n}, stop)
+    partial = {n: store.path("kind", {"n": n}).with_suffix(".partial") for n in ("old", "new", "used")}
+    with contextlib.suppress(KeyboardInterrupt), store.scratch("states", {}) as scratch:
+        raise KeyboardInterrupt
+    left = tmp_path / "kind" / ".table.csv.abcd1234.tmp"
+    left.write_text("half")
+    long_ago = time.time() - 8 * 24 * 3600
+    for path in (partial["old"], partial["used"], scratch, left):
+        for file in [*path.rglob("*"), path]:
+            os.utime(file, (long_ago, long_ago))
+
+    def clean_meanwhile(folder):
+        assert Store(tmp_path).clean() == 3  # the old half, the scratch, the temporary file
+        assert (folder / "checkpoint").read_text() == "half"
+        write("b")(folder)
+
+    store.get("kind", {"n": "used"}, clean_meanwhile)
+    assert not partial["old"].exists() and not scratch.exists() and not left.exists()
+    assert partial["new"].exists() and store.clean() == 0
+    assert (store.get("kind", {"n": "whole"}, None) / "value.txt").read_text() == "a"
+
+
+def test_temporary_files_in_use_are_left_alone(tmp_path):
+    with atomic_write(tmp_path / "table.csv") as file:
+        assert remove_temporary(tmp_path, age=0) == 0
+        file.write("x")
+    assert (tmp_path / "table.csv").read_text() == "x"
+    (tmp_path / ".table.csv.abcd.tmp").write_text("half")
+    assert remove_temporary(tmp_path) == 0 and remove_temporary(tmp_path, age=0) == 1
+
+
+def test_a_killed_builders_temporary_files_are_no_part_of_the_artifact(tmp_path):
+    store = Store(tmp_path)
+    work = store.path("kind", {}).with_suffix(".partial") / "run"
+    work.mkdir(parents=True)
+    (work / ".checkpoint.pt.abcd.tmp").write_text("half")
+    (work / "checkpoint.pt").write_text("whole")
+    folder = store.get("kind", {}, write("a"))
+    assert set(store.verify(folder)["files"]) == {"run/checkpoint.pt", "value.txt"}
+
+
+def test_building_can_be_forbidden(tmp_path):
+    store = Store(tmp_path)
+    with not_building("kind"):
+        with pytest.raises(NotStored):
+            store.get("kind", {}, write("a"))
+        assert store.get("other", {}, write("a")).exists()
+    folder = store.get("kind", {}, write("a"))
+    with not_building("kind"):
+        assert store.get("kind", {}, None) == folder
+
+
+def test_a_full_disk_is_named_with_what_was_needed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with (
+        open(tmp_path / "file", "wb") as file,
+        pytest.raises(DiskFull, match=r": 1,234 bytes needed, [\d,]+ free"),
+    ):
+        allocate(file, 1234, tmp_path)
+    with pytest.raises(
+        DiskFull, match=r"partial: no space to write, [\d,]+ bytes free \(OSError: .*No space"
+    ):
+        Store(tmp_path).get("kind", {}, full)
+    with pytest.raises(OSError, match="^other$"):
+        Store(tmp_path).get("kind", {}, lambda folder: (_ for _ in ()).throw(OSError("other")))
 
 
 def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path):

@@ -26,7 +26,7 @@ from helpers.finetuning.blocks import Prefix
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, Task
 from helpers.statistics import Estimate, interval
-from helpers.store import Store
+from helpers.store import SCRATCH, Store
 
 HELD_OUT = 0.1  # of the training records
 TOLERANCE = 0.05  # of the score: a larger loss counts as one
@@ -66,7 +66,7 @@ def partial_freezing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
         rates = list(dict.fromkeys((recipe.learning_rate, *settings.head_rates)))
         for layer in sorted({-1, *sweep.layers}):
             if layer >= 0:
-                prefix = prefix or Prefix(settings.encoder, Store().root / "sweep-states")
+                prefix = prefix or Prefix(settings.encoder, Store().root / SCRATCH)
             tried = {}
             for rate in rates:
                 # At its own rate a head needs no setting: other sweeps have the same point.

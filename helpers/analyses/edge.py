@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,15 +76,15 @@ def _states(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[], A
     They lie on disk only until all that is made of them is done, and longer only if that is interrupted.
     """
     spec = {"encoder": encoder.fingerprint, "precision": encoder.precision}
-    folder = Store().path("edge-states", spec | {"sentences": digest(reading.sentences)})
+    spec["sentences"] = digest(reading.sentences)
+    with Store().scratch("edge-states", spec) as folder:
 
-    @functools.cache
-    def read() -> Activations:
-        progress.say(f"reading {len(reading.sentences)} sentences with {encoder.name}")
-        return reading.extract(encoder, Store(folder))
+        @functools.cache
+        def read() -> Activations:
+            progress.say(f"reading {len(reading.sentences)} sentences with {encoder.name}")
+            return reading.extract(encoder, Store(folder))
 
-    yield read
-    shutil.rmtree(folder, ignore_errors=True)
+        yield read
 
 
 # -- edge probes -----------------------------------------------------------------------------------

@@ -170,7 +170,8 @@ class Prefix:
         """The inputs with ``states`` (n_pieces, d) of a block, ``layer``, added to each one's features.
 
         They are views of a file, valid until another layer is asked for. Raises ValueError for a block the
-        encoder lacks and FloatingPointError for states beyond half precision's range.
+        encoder lacks, FloatingPointError for states beyond half precision's range and
+        :class:`helpers.store.DiskFull`.
         """
         _check_block(self.encoder, layer, self.encoder.layers[-1])
         key = store.digest([[f["ids"].tolist(), f["second"]] for f in inputs.features])
@@ -178,7 +179,9 @@ class Prefix:
         if key not in self._kept or self._kept[key][0] > layer:
             self._scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._scratch) as file:  # mapped, it outlives its name and handle
-                fresh = np.memmap(file, PRECISION, "w+", shape=(int(ends[-1]), self.encoder.width))
+                shape = int(ends[-1]), self.encoder.width
+                store.allocate(file, np.dtype(PRECISION).itemsize * shape[0] * shape[1], self._scratch)
+                fresh = np.memmap(file, PRECISION, "r+", shape=shape)
             self._kept[key] = -1, fresh
         reached, kept = self._kept[key]
         # One block at a time and rounded after each, so that the states are the same wherever a sweep began.
