@@ -1,112 +1,131 @@
 """Profiles: everything a run can vary, as frozen data.
 
-A notebook names a profile and may override single settings; :func:`settings` joins the two and refuses
-what it does not know, listing what it does.
+A profile may have single settings replaced, down to an epoch of one task; :func:`settings` joins the two and
+refuses what it does not know, listing what it does.
 """
 
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from helpers.corpora import CORPORA, Passage
 from helpers.corpora.edges import SUITES
-from helpers.validation import checked, limited, unknown
+from helpers.validation import limited, merged, nested, replaced, unknown
 
 # The corpora of running text in a single part, on which representations can be compared.
 TEXTS = tuple(c.name for c in CORPORA.values() if c.kind is Passage and list(c.files) == ["all"])
+_SEEDS: dict[str, Any] = dict(least=0, below=2**32, different=True)
+_RATE: dict[str, Any] = dict(above=0, most=1)
 
 
 @dataclass(frozen=True)
 class TuningRecipe:
     """How an encoder is fine-tuned. The defaults are those of google-research/bert."""
 
-    epochs: float = 3
-    learning_rate: float = 3e-5
-    head_learning_rate: float | None = None  # None: the encoder's
-    batch_size: int = 32
-    max_length: int = 128  # wordpieces, special ones included
-    doc_stride: int = 128  # question answering: step between windows of a long context
-    warmup: float = 0.1  # share of all steps
-    weight_decay: float = 0.01
-    dropout: float | None = None  # in the encoder and before NLI's output; None: as its configuration says
+    epochs: float = limited(3, "passes over the training records", above=0, most=10_000)
+    learning_rate: float = limited(3e-5, "of the encoder", **_RATE)
+    head_learning_rate: float | None = limited(None, "of the output layer; none: the encoder's", **_RATE)
+    batch_size: int = limited(32, "records a step", least=1)
+    max_length: int = limited(128, "longest input in wordpieces, special ones included", least=8)
+    doc_stride: int = limited(128, "step between windows of a long context, for questions", least=1)
+    warmup: float = limited(0.1, "share of the steps in which the rate rises", least=0, most=1)
+    weight_decay: float = limited(0.01, "of AdamW", least=0, most=1)
+    dropout: float | None = limited(
+        None, "in the encoder and before NLI's output; none: as its configuration says", least=0, below=1
+    )
 
 
 @dataclass(frozen=True)
 class Task:
     """What one of the fine-tuned models is tuned on."""
 
-    model: str  # a name of helpers.finetuning.tasks: Dep, NLI, QA
-    corpus: str  # a name of helpers.corpora
+    model: str = limited(about="a name of helpers.finetuning.tasks: Dep, NLI, QA", fixed=True)
+    corpus: str = limited(about="that the model is tuned and judged on", valid=CORPORA, what="corpus")
     recipe: TuningRecipe
-    train_limit: int | None = None  # records; None: all
-    eval_limit: int | None = None
-    train_split: str = "train"
-    eval_split: str = "dev"
+    train_limit: int | None = limited(None, "records it is tuned on; none: all", least=1)
+    eval_limit: int | None = limited(None, "records it is judged on; none: all", least=1)
+    train_split: str = limited("train", "part of the corpus that it is tuned on")
+    eval_split: str = limited("dev", "part of the corpus that it is judged on")
 
 
 @dataclass(frozen=True)
 class EdgeRecipe:
     """How edge probes are trained. The defaults are those of Tenney et al. (2019) as in jiant's code."""
 
-    projection: int = 256  # width of each span's representation
-    hidden: int = 256  # of the classifier
-    dropout: float = 0.3
-    learning_rate: float = 1e-4
-    mix_learning_rate: float | None = None  # of a scalar mix's weights; None: the same
-    batch_size: int = 32  # sentences
-    validate_every: int = 500  # steps
-    patience: int = 5  # validations without a gain until the rate is halved
-    stop_after: int = 20  # validations without a gain until training ends
-    max_steps: int = 50_000
-    clip: float = 5.0
+    projection: int = limited(256, "width of each span's representation", least=1)
+    hidden: int = limited(256, "width of the classifier", least=1)
+    dropout: float = limited(0.3, "in the classifier", least=0, below=1)
+    learning_rate: float = limited(1e-4, "of the probe", **_RATE)
+    mix_learning_rate: float | None = limited(None, "of a scalar mix's weights; none: the same", **_RATE)
+    batch_size: int = limited(32, "sentences a step", least=1)
+    validate_every: int = limited(500, "steps between validations", least=1)
+    patience: int = limited(5, "validations without a gain until the rate is halved", least=1)
+    stop_after: int = limited(20, "validations without a gain until training ends", least=1)
+    max_steps: int = limited(50_000, "after which training ends", least=1)
+    clip: float = limited(5.0, "longest gradient", above=0)
 
 
 @dataclass(frozen=True)
 class StructuralRecipe:
     """How structural probes are trained. The defaults are those of Hewitt and Manning (2019)."""
 
-    learning_rate: float = 1e-3
-    batch_size: int = 20  # sentences
-    epochs: int = 40
-    decay: float = 0.1  # of the rate, after an epoch without a gain on held-out data
-    stop_after: int = 5  # epochs without a gain
+    learning_rate: float = limited(1e-3, "of the probe", **_RATE)
+    batch_size: int = limited(20, "sentences a step", least=1)
+    epochs: int = limited(40, "after which training ends", least=1)
+    decay: float = limited(
+        0.1, "of the rate, after an epoch without a gain on held-out data", above=0, most=1
+    )
+    stop_after: int = limited(5, "epochs without a gain until training ends", least=1)
 
 
 @dataclass(frozen=True)
 class Profile:
     """One size at which the whole book can be run."""
 
-    name: str
-    encoder: str  # "minibert", "tiny", a Hub id or a local folder
+    name: str = limited(fixed=True)
+    encoder: str = limited(about="minibert (shipped), tiny, a Hub id or a local folder")
     tasks: tuple[Task, ...]
-    # Of fine-tuning; the first is the one whose curves are drawn.
-    seeds: tuple[int, ...] = limited((0, 1), some=True)
-    tuning_rates: tuple[float, ...] = ()  # that all tasks are tuned at for a comparison; empty: none
-    # The corpus on which representations are compared.
-    text: str = limited("wikipedia", valid=TEXTS, what="corpus")
-    n_sentences: int = limited(1000, least=2)
-    n_tokens: int = limited(5000, least=10)
-    n_bootstrap: int = limited(1000, least=2)
-    sample_seed: int = 0
-    suite: str = limited("open", valid=tuple(SUITES))  # of corpora for the probing tasks
-    probe_train: int | None = limited(None, least=2)  # sentences that probes are trained on; None: all
-    probe_eval: int | None = limited(None, least=2)  # sentences each of dev and test
-    probe_tuning_seeds: tuple[int, ...] = ()  # fine-tuning seeds that are probed; empty: ``seeds``
-    probe_rank: int = limited(512, least=1)  # of structural probes
-    # Of a probe's initial weights and order of examples.
-    probe_seeds: tuple[int, ...] = limited((0,), some=True)
+    seeds: tuple[int, ...] = limited(
+        (0, 1), "of fine-tuning; the curves drawn are of the first", some=True, **_SEEDS
+    )
+    tuning_rates: tuple[float, ...] = limited(
+        (), "that all tasks are tuned at for a comparison; empty: none", different=True, **_RATE
+    )
+    text: str = limited("wikipedia", "on which representations are compared", valid=TEXTS, what="corpus")
+    n_sentences: int = limited(1000, "drawn from the text", least=2)
+    n_tokens: int = limited(5000, "wordpieces drawn from those sentences", least=10)
+    n_bootstrap: int = limited(1000, "resamples of the sentences for the intervals", least=2)
+    sample_seed: int = limited(0, "of the samples of sentences and wordpieces", least=0, below=2**32)
+    suite: str = limited("open", "of corpora for the probing tasks", valid=tuple(SUITES))
+    probe_train: int | None = limited(None, "sentences that probes are trained on; none: all", least=2)
+    probe_eval: int | None = limited(None, "sentences each of dev and test; none: all", least=2)
+    probe_tuning_seeds: tuple[int, ...] = limited((), "fine-tuning seeds probed; empty: seeds", **_SEEDS)
+    probe_rank: int = limited(512, "rows of structural probes' linear map", least=1)
+    probe_seeds: tuple[int, ...] = limited(
+        (0,), "of a probe's initial weights and order of examples", some=True, **_SEEDS
+    )
     edge: EdgeRecipe = EdgeRecipe()
     structural: StructuralRecipe = StructuralRecipe()
-    sweep: tuple[Task, ...] = ()  # tasks of the layer ablations; empty: ``tasks``
-    sweep_layers: tuple[int, ...] = ()  # layers k that are frozen through or cut after; empty: all
-    sweep_seeds: tuple[int, ...] = limited((0,), some=True)  # fine-tuning seeds of the ablations
-    # The rates that a head on frozen layers is tried with.
-    head_rates: tuple[float, ...] = limited((3e-5, 3e-4, 3e-3), some=True)
-    # Of n_sentences and n_tokens: what each text of the domain comparison has.
-    domain_share: float = limited(1.0, above=0, most=1)
-    domain_seeds: tuple[int, ...] = ()  # fine-tuning seeds of that comparison; empty: ``seeds``
-    # Corpus -> local folder in its official format.
-    paths: dict[str, str] = field(default_factory=dict, metadata={"valid": CORPORA, "what": "corpus"})
+    sweep: tuple[Task, ...] = limited((), "tasks of the layer ablations; empty: tasks")
+    sweep_layers: tuple[int, ...] = limited(
+        (), "layers that are frozen through or cut after; empty: all", least=0, different=True
+    )
+    sweep_seeds: tuple[int, ...] = limited((0,), "fine-tuning seeds of the ablations", some=True, **_SEEDS)
+    head_rates: tuple[float, ...] = limited(
+        (3e-5, 3e-4, 3e-3), "tried for a head on frozen layers", some=True, different=True, **_RATE
+    )
+    domain_share: float = limited(
+        1.0, "of n_sentences and n_tokens: what each text of the domain comparison has", above=0, most=1
+    )
+    domain_seeds: tuple[int, ...] = limited(
+        (), "fine-tuning seeds of that comparison; empty: seeds", **_SEEDS
+    )
+    paths: dict[str, str] = field(
+        default_factory=dict,
+        metadata={"about": "corpus -> local folder with it", "valid": CORPORA, "what": "corpus"},
+    )
 
     def task(self, model: str) -> Task:
         """The task of one fine-tuned model, by its name in the results (Dep, NLI or QA)."""
@@ -245,17 +264,80 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-def settings(profile: str = "quick", **overrides: Any) -> Profile:
+# What each profile costs: measured on two cores, unless it says otherwise.
+COSTS = {
+    "smoke": "seconds a notebook",
+    "quick": "about 12 minutes; offline once installed",
+    "laptop": "a night (estimated: 10 hours); minutes on a GPU",
+    "reduced": "about 5 hours, from local folders, without a Hub",
+    "paper": "for a GPU: hours",
+}
+
+
+def settings(profile: str = "quick", **changes: Any) -> Profile:
     """The named profile with single settings replaced; a value of None keeps the profile's own.
 
-    Raises ValueError for an unknown profile, an unknown setting or a value of the wrong kind, listing
-    the valid ones.
+    Settings within others are dicts, ``tasks={"Dep": {"recipe": {"epochs": 2}}}``, or have dotted names,
+    ``**{"tasks.Dep.recipe.epochs": 2}``. What is set of a task (its limits aside) holds in the layer
+    ablations too, unless ``sweep`` sets it there. Folders become absolute: ``~`` and the working folder are
+    those of the call. Raises ValueError for an unknown profile, an unknown setting or a value of the wrong
+    kind, listing the valid ones.
     """
     if profile not in PROFILES:
         raise ValueError(unknown("profile", profile, PROFILES))
     base = PROFILES[profile]
-    given = {key: getattr(base, key, None) if value is None else value for key, value in overrides.items()}
-    result = replace(base, **checked(Profile, given, fixed=("name",)))
+    chosen = {name: value for name, value in nested(changes).items() if value is not None}
+    given = _located(chosen, Path.cwd())
+    if "sweep" in given and not base.sweep:
+        base = replace(base, sweep=base.tasks)
+    if base.sweep and isinstance(given.get("tasks"), Mapping):
+        shared = {model: _shared(own) for model, own in given["tasks"].items()}
+        given["sweep"] = merged(shared, given.pop("sweep", {}))  # after the tasks, whose names messages give
+    result = replaced(base, given)
+    for task in (*result.tasks, *result.sweep):
+        splits = CORPORA[task.corpus].files
+        for split in (task.train_split, task.eval_split):
+            if split not in splits:
+                raise ValueError(unknown(f"split of {task.corpus}", split, splits))
     if result.suite == "json" and "edges" not in result.paths:
         raise ValueError('the suite json needs a folder with one for each task: paths={"edges": <folder>}')
     return result
+
+
+def _shared(own: Any) -> Any:
+    """What is set of a task and holds for its layer ablations as well, which have limits of their own."""
+    if not isinstance(own, Mapping):
+        return own
+    return {name: value for name, value in own.items() if name not in ("train_limit", "eval_limit")}
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file, for :func:`settings`; its relative folders are relative to the file.
+
+    Raises FileNotFoundError, or ValueError naming the file if it is not TOML.
+    """
+    try:
+        changes = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: not a TOML file ({error})") from None
+    return _located(changes, path.resolve().parent)
+
+
+def _located(changes: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Changes with their folders absolute, relative ones being relative to ``base``."""
+    located = dict(changes)
+    encoder, paths = located.get("encoder"), located.get("paths")
+    if isinstance(encoder, str) and encoder and not encoder.startswith(("minibert", "tiny")):
+        place = _absolute(encoder, base)
+        if place.is_dir() or encoder.startswith((".", "~")):  # else the name of one on the Hub
+            located["encoder"] = str(place)
+    if isinstance(paths, Mapping):
+        located["paths"] = {name: str(_absolute(str(value), base)) for name, value in paths.items()}
+    return located
+
+
+def _absolute(text: str, base: Path) -> Path:
+    try:
+        return (base / Path(text).expanduser()).resolve()
+    except RuntimeError as error:  # the home of a user who does not exist
+        raise ValueError(f"{text}: {error}") from None

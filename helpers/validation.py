@@ -1,81 +1,221 @@
 """Settings checked once for all rooms: unknown names and values fail with the valid ones listed."""
 
+import ast
 import dataclasses
 import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+Settings = TypeVar("Settings")  # a dataclass
+_BOUNDS = {"above": "above", "least": "at least", "most": "at most", "below": "below"}
 
 
-def limited(default: Any, **limits: Any) -> Any:
-    """A field of a dataclass of settings, with the limits that :func:`checked` holds its values to.
+def limited(default: Any = dataclasses.MISSING, about: str = "", **limits: Any) -> Any:
+    """A field of a dataclass of settings: what it is ``about``, and the limits of :func:`replaced`.
 
-    A number must be at ``least`` and at ``most`` so much and lie ``above`` another; a text must be among the
-    ``valid`` ones, which are ``what``; a tuple may need ``some`` value.
+    A number must be at ``least`` and at ``most`` so much, lie ``above`` one and ``below`` another; a text
+    must be among the ``valid`` ones, which are ``what``; a tuple may need ``some`` value and ``different``
+    ones. A ``fixed`` field cannot be set.
     """
-    return dataclasses.field(default=default, metadata=limits)
+    return dataclasses.field(default=default, metadata=limits | {"about": about})
 
 
-def checked(kind: type, changes: Mapping[str, Any], *, fixed: Collection[str] = ()) -> dict[str, Any]:
-    """Settings as values of a dataclass's fields, by the fields' types and limits (:func:`limited`).
+def replaced(base: Settings, changes: Mapping[str, Any], within: str = "") -> Settings:
+    """Settings with some replaced, each held to its field's type and limits (:func:`limited`).
 
-    Numbers, texts, tuples of them and dicts of texts can be set, but not what is ``fixed``; a list becomes
-    a tuple, and 1e9 a whole number where one is needed. Raises ValueError for an unknown setting, listing the
+    Values are numbers, texts, tuples of them and dicts of texts, or what a command line makes of them: a text
+    that spells a number, list or dict; a list for a tuple; 1e9 for a whole number; the text none for None. A
+    field that is a dataclass itself takes a dict of changes, and so does a tuple of dataclasses, by the value
+    of their first fields: ``{"tasks": {"Dep": {"recipe": {"epochs": 2}}}}``.
+
+    ``within`` is put before the names in messages. Raises ValueError for an unknown setting, listing the
     valid ones, and for a value of another kind or out of its range.
     """
-    hints = get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind) if f.name not in fixed and _plain(hints[f.name])}
-    values = {}
+    fields, values = _fields(type(base)), {}
     for name, value in changes.items():
-        if name not in known:
-            raise ValueError(unknown("setting", name, known))
-        values[name] = _checked(name, value, hints[name], known[name].metadata)
-    return values
+        if name not in fields:
+            raise ValueError(unknown("setting", within + name, [within + known for known in fields]))
+        field, hint = fields[name]
+        old, full = getattr(base, name), within + name
+        if dataclasses.is_dataclass(hint):
+            values[name] = replaced(old, _mapping(full, value), f"{full}.")
+        elif parts := _parts(hint):
+            key = dataclasses.fields(parts)[0].name
+            members = {getattr(member, key): member for member in old}
+            for member, own in _mapping(full, value).items():
+                if member not in members:
+                    raise ValueError(unknown(f"{key} in {full}", member, members))
+                members[member] = replaced(
+                    members[member], _mapping(f"{full}.{member}", own), f"{full}.{member}."
+                )
+            values[name] = tuple(members.values())
+        else:
+            values[name] = _value(full, value, hint, field.metadata)
+    return dataclasses.replace(base, **values)  # type: ignore[type-var]
 
 
-def _plain(hint: Any) -> bool:
-    """Whether a value of this type can be set: a number, a text, one of these or None, several, a dict."""
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes with dicts in place of dotted names: ``{"edge.clip": 1}`` becomes ``{"edge": {"clip": 1}}``.
+
+    Texts that spell a dict are read. Raises ValueError where a name is given both a value and settings of
+    its own.
+    """
+    tree: dict[str, Any] = {}
+    for dotted, value in changes.items():
+        value = value if isinstance(_read(value), (list, tuple)) else _read(value)
+        *path, last = dotted.split(".")
+        place = tree
+        for name in path:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"setting {dotted!r}: {name} has been given a value of its own")
+        place[last] = merged(place.get(last), nested(value) if isinstance(value, dict) else value)
+    return tree
+
+
+def merged(old: Any, new: Any) -> Any:
+    """The newer of two values; of two dicts, both, and the newer where they have the same name."""
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return new
+    return {**old, **{name: merged(old.get(name), value) for name, value in new.items()}}
+
+
+def described(base: Any, within: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every setting that :func:`replaced` takes: (dotted name, value in ``base``, what it is about)."""
+    for name, (field, hint) in _fields(type(base)).items():
+        value, about = getattr(base, name), field.metadata.get("about", "")
+        if dataclasses.is_dataclass(hint):
+            yield from described(value, f"{within}{name}.")
+        elif _parts(hint):
+            if not value:
+                yield within + name, "none", about
+            for member in value:
+                first = dataclasses.fields(member)[0].name
+                yield from described(member, f"{within}{name}.{getattr(member, first)}.")
+        else:
+            yield within + name, _spelled(value), about
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_spelled, value))}]"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _fields(kind: type) -> dict[str, tuple[dataclasses.Field, Any]]:
+    """The fields that can be set, with their types."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: (field, hints[field.name])
+        for field in dataclasses.fields(kind)
+        if not field.metadata.get("fixed") and _settable(hints[field.name])
+    }
+
+
+def _settable(hint: Any) -> bool:
+    """Whether a value of this type can be set: a number, a text, one of these or None, several, a dict, or
+    settings of its own."""
     if isinstance(hint, UnionType):
-        return all(map(_plain, get_args(hint)))
+        return all(map(_settable, get_args(hint))) and not any(map(dataclasses.is_dataclass, get_args(hint)))
     if get_origin(hint) is tuple:
-        return _plain(get_args(hint)[0])
-    return hint in (int, float, str, NoneType, dict[str, str])
+        return _settable(get_args(hint)[0])
+    return hint in (int, float, str, NoneType, dict[str, str]) or dataclasses.is_dataclass(hint)
 
 
-def _checked(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
+def _parts(hint: Any) -> Any:
+    """The dataclass that a tuple is of, or None."""
+    member = get_args(hint)[0] if get_origin(hint) is tuple else None
+    return member if dataclasses.is_dataclass(member) else None
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    value = _read(value)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"setting {name!r}: expected settings of its own, by name, got {value!r}")
+    return value
+
+
+def _read(value: Any) -> Any:
+    """A list, tuple or dict that a text spells; any other value as it is."""
+    if isinstance(value, str):
+        try:
+            read = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
+        return read if isinstance(read, (list, tuple, dict)) else value
+    return value
+
+
+def _value(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
     def wrong(expected: str) -> ValueError:
-        return ValueError(f"setting {name!r}: expected {expected}, got {value!r}")
+        return ValueError(f"setting {name!r}: expected {expected}, got {_short(value)}")
 
     if isinstance(hint, UnionType):
-        return None if value is None else _checked(name, value, get_args(hint)[0], limits)
+        if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+            return None
+        return _value(name, value, get_args(hint)[0], limits)
     if get_origin(hint) is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise wrong("a list")
-        if not value and limits.get("some"):
+        items = _read(value)
+        if not isinstance(items, (list, tuple)):
+            raise wrong("a list such as [0, 1]" if int in get_args(hint) else "a list such as [1e-4, 1e-3]")
+        if not items and limits.get("some"):
             raise wrong("at least one value")
-        return tuple(_checked(name, item, get_args(hint)[0], limits) for item in value)
+        values = tuple(_value(name, item, get_args(hint)[0], limits) for item in items)
+        if limits.get("different") and len(set(values)) < len(values):
+            raise wrong("different values")
+        return values
     if get_origin(hint) is dict:
-        if not isinstance(value, Mapping):
-            raise wrong("a dictionary")
-        return {_text(name, key, limits): str(item) for key, item in value.items()}
+        pairs = _read(value)
+        if not isinstance(pairs, Mapping):
+            raise wrong('a dictionary such as {"NAME": "VALUE"}')
+        return {_text(str(key), limits, name): str(item) for key, item in pairs.items()}
     if hint is str:
         if not isinstance(value, str):
             raise wrong("a text")
-        return _text(name, value, limits)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise wrong("a number")
-    if hint is int and value != int(value):
+        return _text(value, limits, name)
+    return _number(value, hint, limits, wrong)
+
+
+def _number(value: Any, hint: type, limits: Mapping[str, Any], wrong: Any) -> int | float:
+    number = value
+    if isinstance(value, str):  # a command line's, or YAML's 1e-3
+        for kind in (int, float):
+            try:
+                number = kind(value)
+                break
+            except ValueError:
+                continue
+    finite = isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) < math.inf
+    if not finite:  # nan is not below infinity either
+        raise wrong(f"a {'whole ' * (hint is int)}number")
+    if hint is int and (number != int(number) or abs(number) > 2**53):  # the last that a float can hold
         raise wrong("a whole number")
-    low, high = limits.get("least", -math.inf), limits.get("most", math.inf)
-    if not low <= value <= high or value <= limits.get("above", -math.inf):
-        bounds = {"above": "above", "least": "at least", "most": "at most"}
-        said = ", ".join(f"{words} {limits[limit]}" for limit, words in bounds.items() if limit in limits)
+    fits = {
+        "above": lambda limit: number > limit,
+        "least": lambda limit: number >= limit,
+        "most": lambda limit: number <= limit,
+        "below": lambda limit: number < limit,
+    }
+    if not all(fits[bound](limits[bound]) for bound in _BOUNDS if bound in limits):
+        said = ", ".join(f"{words} {limits[bound]}" for bound, words in _BOUNDS.items() if bound in limits)
         raise wrong(f"a number {said}")
-    return hint(value)
+    try:
+        return hint(number)
+    except OverflowError:  # more digits than a float can hold
+        raise wrong("a number") from None
 
 
-def _text(name: str, value: str, limits: Mapping[str, Any]) -> str:
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _text(value: str, limits: Mapping[str, Any], name: str) -> str:
     if "valid" in limits and value not in limits["valid"]:
         raise ValueError(unknown(limits.get("what", name), value, limits["valid"]))
     return value

@@ -1,36 +1,39 @@
 """Everything a pre-training run can vary."""
 
-import dataclasses
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from helpers import validation
+from helpers.validation import limited
 
 OPTIMIZERS = ("muon", "adamw")
-SHARES = ("long_share", "next_sentence", "decay", "masked")
+_SHARE: dict[str, Any] = dict(least=0, most=1)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything a pre-training run can vary. The defaults are MiniBERT's."""
 
-    seed: int = 0
-    tokens: int = 1_000_000_000  # wordpieces seen in all
-    vocabulary: int = 16_000
-    layers: int = 12
-    hidden: int = 256
-    heads: int = 4
-    intermediate: int = 1024
-    positions: int = 512
-    short_length: int = 128
-    long_share: float = 0.1  # share of the tokens, at the end, seen at the full length
-    next_sentence: float = 0.1  # share of the tokens, at the end, seen as pairs of segments
-    batch_tokens: int = 16_384
-    optimizer: str = "muon"  # of the blocks' matrices; AdamW trains all else
-    learning_rate: float = 1e-3
-    warmup: int = 500  # steps of linear warm-up; then the rate is constant
-    decay: float = 0.2  # share of the steps, at the end, in which it falls linearly to zero
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    masked: float = 0.2
+    seed: int = limited(0, "of weights, order and masks", least=0, below=2**32)
+    tokens: int = limited(1_000_000_000, "wordpieces seen in all", least=1)
+    vocabulary: int = limited(16_000, "wordpieces of a new tokenizer; or the folder of one", least=1)
+    layers: int = limited(12, "blocks", least=1)
+    hidden: int = limited(256, "width of the states", least=1)
+    heads: int = limited(4, "of attention", least=1)
+    intermediate: int = limited(1024, "width within a block", least=1)
+    positions: int = limited(512, "longest input in wordpieces", least=16)
+    short_length: int = limited(128, "of the inputs seen first, in wordpieces", least=16)
+    long_share: float = limited(0.1, "of the tokens, at the end, seen at the full length", **_SHARE)
+    next_sentence: float = limited(0.1, "share of the tokens, at the end, seen as pairs", **_SHARE)
+    batch_tokens: int = limited(16_384, "wordpieces a step", least=1)
+    optimizer: str = limited("muon", "of the blocks' matrices; AdamW trains all else", valid=OPTIMIZERS)
+    learning_rate: float = limited(1e-3, "after warm-up", above=0, most=1)
+    warmup: int = limited(500, "steps of linear warm-up; then the rate is constant", least=0)
+    decay: float = limited(0.2, "share of the steps, at the end, with the rate falling to zero", **_SHARE)
+    weight_decay: float = limited(0.1, "of both optimizers", **_SHARE)
+    clip: float = limited(1.0, "longest gradient", above=0)
+    masked: float = limited(0.2, "share of the wordpieces", above=0, most=1)
 
     def batch_shape(self, step: int) -> tuple[int, int]:
         """(sequences, length) of the batch at a step."""
@@ -81,31 +84,11 @@ def demonstration(steps: int, seed: int = 0) -> Recipe:
     )
 
 
-def replaced(recipe: Recipe, settings: dict) -> Recipe:
+def replaced(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """The recipe with some settings replaced. Raises ValueError for unknown ones and values out of range."""
-    types = {f.name: f.type for f in dataclasses.fields(Recipe)}
-    checked: dict = {}
-    for name, value in settings.items():
-        if name not in types:
-            valid = ", ".join(f"{f.name} ({getattr(recipe, f.name)})" for f in dataclasses.fields(Recipe))
-            raise ValueError(f"unknown setting {name!r}; valid, with their values: {valid}")
-        if name == "optimizer":
-            if value not in OPTIMIZERS:
-                raise ValueError(f"setting 'optimizer': expected {' or '.join(OPTIMIZERS)}, got {value!r}")
-            checked[name] = value
-            continue
-        whole = types[name] is int
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or (whole and value != int(value)):
-            raise ValueError(f"setting {name!r}: expected a {'whole ' * whole}number, got {value!r}")
-        if name in SHARES and not 0 <= value <= 1:
-            raise ValueError(f"setting {name!r}: expected a share between 0 and 1, got {value!r}")
-        if value < 0 or (value == 0 and whole and name not in ("seed", "warmup")):
-            raise ValueError(f"setting {name!r}: expected a number above 0, got {value!r}")
-        checked[name] = int(value) if whole else float(value)
-    new = dataclasses.replace(recipe, **checked)
+    new = validation.replaced(recipe, settings)
     if new.hidden % new.heads:
         raise ValueError(f"hidden ({new.hidden}) must be a multiple of heads ({new.heads})")
-    if not 16 <= new.short_length <= new.positions:
-        raise ValueError(f"short_length must lie between 16 and positions ({new.positions})")
+    if new.short_length > new.positions:
+        raise ValueError(f"short_length ({new.short_length}) must not exceed positions ({new.positions})")
     return new

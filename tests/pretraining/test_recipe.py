@@ -37,15 +37,20 @@ def test_the_schedule_may_move_until_the_first_of_its_ends_begins():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer": 2}, "unknown setting 'layer'"),
+        (
+            {"layer": 2},
+            r"unknown setting 'layer' \(did you mean 'layers'\?\); valid: seed, tokens, .*masked$",
+        ),
         ({"layers": 2.5}, "'layers': expected a whole number, got 2.5"),
         ({"tokens": "many"}, "'tokens': expected a whole number, got 'many'"),
-        ({"tokens": 0}, "'tokens': expected a number above 0"),
-        ({"masked": 1.5}, "'masked': expected a share between 0 and 1"),
+        ({"tokens": 0}, "'tokens': expected a number at least 1"),
+        ({"masked": 1.5}, "'masked': expected a number above 0, at most 1"),
         ({"learning_rate": True}, "'learning_rate': expected a number"),
-        ({"optimizer": "sgd"}, "'optimizer': expected muon or adamw, got 'sgd'"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; valid: muon, adamw"),
+        ({"clip": 0}, "'clip': expected a number above 0"),
+        ({"weight_decay": -0.1}, "'weight_decay': expected a number at least 0"),
         ({"hidden": 250}, "must be a multiple of heads"),
-        ({"short_length": 1024}, "short_length must lie between"),
+        ({"short_length": 1024}, "must not exceed positions"),
     ],
 )
 def test_unknown_settings_are_refused(settings, message):
@@ -54,5 +59,5 @@ def test_unknown_settings_are_refused(settings, message):
 
 
 def test_settings_replace_those_of_the_recipe():
-    recipe = replaced(Recipe(), {"tokens": 1e6, "optimizer": "adamw", "warmup": 0})
+    recipe = replaced(Recipe(), {"tokens": "1e6", "optimizer": "adamw", "warmup": 0})
     assert recipe == dataclasses.replace(Recipe(), tokens=1_000_000, optimizer="adamw", warmup=0)
