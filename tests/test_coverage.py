@@ -1,8 +1,8 @@
 """Every kind of interval that the book prints covers the truth in 95 % of simulated studies.
 
-Each simulation draws a fresh sample of sentences from a population whose true value is known, and asks whether
-the interval holds it. ``python tests/test_coverage.py`` does so thousands of times; the suite settles for fewer,
-and for what chance then allows (four standard errors beyond 95 +- 2 %).
+Each simulation draws a fresh sample of sentences from a population whose true value is known, and asks
+whether the interval holds it. ``python tests/test_coverage.py`` does so thousands of times; the suite settles
+for fewer, and for what chance then allows (four standard errors beyond 95 +- 2 %).
 """
 
 import sys
