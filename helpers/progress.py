@@ -30,3 +30,11 @@ def steps(what: str, done: int, total: int) -> None:
         _last[what] = now, True
     if complete:
         del _last[what]
+
+
+def clock(seconds: float) -> str:
+    """A time span in words: ``3 min 05 s``, from an hour on ``2 h 10 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,9 +1,12 @@
 """Running the analyses: what is saved with a table, and what fails costs the others nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from helpers import analyses, profiles, progress, provenance, results
 from helpers.analyses import runner
+from helpers.corpora import CorpusError
 
 SETTINGS = profiles.settings("smoke")
 
@@ -40,6 +43,43 @@ def test_a_failure_is_reported_and_the_others_are_recorded(three, monkeypatch):
         analyses.run_all(SETTINGS, record=True)
     assert sorted(p.stem for p in three.glob("*.csv")) == ["first", "third"]
     assert any("loss is nan at step 3" in message for message in messages)
+
+
+def test_what_a_user_can_mend_is_said_once_and_not_traced(registry, monkeypatch):
+    def rows(settings):
+        raise CorpusError(Path("mnli.jsonl"), 3, "no gold label")
+        yield
+
+    for name in ("first", "second"):
+        runner.analysis(name)(rows)
+    messages = []
+    monkeypatch.setattr(progress, "say", messages.append)
+    with pytest.raises(
+        runner.AnalysesFailed, match=r"2 of 2 analyses failed: first, second \(mnli"
+    ) as caught:
+        analyses.run_all(SETTINGS)
+    assert caught.value.mendable
+    assert sum("no gold label" in message for message in messages) == 1
+    assert not any("Traceback" in message for message in messages)
+
+
+def test_points_that_failed_fail_the_run_once_the_table_is_recorded(registry):
+    row = dict(analysis="swept", metric="las", value=0.25)
+    runner.analysis("swept")(lambda settings: ([row], dict(failed={"layer 3": "loss is nan"})))
+    with pytest.raises(runner.AnalysesFailed, match=r"swept \(lacks 1 points that failed\)") as caught:
+        analyses.run_all(SETTINGS, record=True)
+    assert not caught.value.mendable and (registry / "swept.csv").exists()
+
+
+def test_time_left_is_that_of_the_last_run_or_of_the_recorded_one(three, monkeypatch):
+    messages = []
+    monkeypatch.setattr(progress, "say", messages.append)
+    provenance.add_entry(three, "third", {"seconds": 4000})
+    analyses.run_all(SETTINGS, only=["first", "third"])
+    assert "analysis 1 of 2, about 1 h 06 min left" in messages
+    messages.clear()
+    analyses.run_all(SETTINGS, only=["first", "third"])
+    assert [m for m in messages if m.startswith("analysis")] == ["analysis 1 of 2", "analysis 2 of 2"]
 
 
 def test_a_choice_of_analyses(three):

@@ -1,0 +1,121 @@
+"""What each analysis reads, checked before anything is computed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from helpers import corpora, encoders, profiles
+from helpers.corpora import CORPORA, Pair, Question, edges
+from helpers.finetuning.tasks import TASKS
+from helpers.profiles import Profile
+from helpers.validation import unknown
+
+
+def _tuned(settings: Profile) -> set[str]:
+    return {task.corpus for task in settings.tasks}
+
+
+def _swept(settings: Profile) -> set[str]:
+    return {task.corpus for task in settings.sweep or settings.tasks}
+
+
+def _compared(settings: Profile) -> set[str]:
+    return _tuned(settings) | {settings.text}
+
+
+def _domains(settings: Profile) -> set[str]:
+    genres = "ud-ewt" if "ud-ewt" in {*_tuned(settings), *settings.paths} else "uds-dep"
+    return _compared(settings) | {genres}
+
+
+def _probed(settings: Profile) -> set[str]:
+    labelled = {name for source in edges.SUITES[settings.suite].values() for name in source.corpora}
+    return _tuned(settings) | (labelled or {"edges"})  # the suite json has what is in that folder
+
+
+# Analysis -> the corpora that it reads.
+READS: dict[str, Callable[[Profile], set[str]]] = {
+    "finetuning": _tuned,
+    "corpus_baselines": _tuned,
+    "pair_probe": lambda settings: {settings.task("NLI").corpus},
+    "rsa": _compared,
+    "rsa_by_rate": _compared,
+    "out_of_domain": _domains,
+    "structural_probe": _tuned,
+    "edge_probing": _probed,
+    "control_task": _probed,
+    "partial_freezing": _swept,
+    "truncation": _swept,
+    "reinitialisation": _swept,
+}
+
+
+def check(settings: Profile, only: Iterable[str] = ()) -> None:
+    """See that a run can begin: :func:`check_corpora`, and its encoder loads.
+
+    Nothing but the encoder is downloaded. Raises ValueError, or FileNotFoundError for what is not there, with
+    a message for the user in one line.
+    """
+    check_corpora(settings, only)
+    try:
+        encoders.load(settings.encoder, device="cpu")
+    except (OSError, RuntimeError, KeyError) as error:  # from transformers, of files it can make no sense of
+        raise ValueError(f"encoder {settings.encoder}: {' '.join(str(error).split())}") from error
+
+
+def check_corpora(settings: Profile, only: Iterable[str] = ()) -> None:
+    """See that the corpora suit the tasks, and that every folder that was given has a corpus which is read.
+
+    ``only`` are the analyses to run, all by default. Errors as for :func:`check`.
+    """
+    for name in only:
+        if name not in READS:
+            raise ValueError(unknown("analysis", name, READS))
+    for task in (*settings.tasks, *settings.sweep):
+        wanted = TASKS[task.model].record
+        if CORPORA[task.corpus].kind is not wanted:
+            fit = ", ".join(corpus.name for corpus in CORPORA.values() if corpus.kind is wanted)
+            raise ValueError(f"{task.model} cannot be tuned on {task.corpus}; it can be on {fit}")
+    read = {name for analysis in only or READS for name in READS[analysis](settings)}
+    for name, folder in settings.paths.items():
+        if name not in read:
+            raise ValueError(f"{folder}: this run does not read {name}; {_readers(name, settings)}")
+        _check_folder(name, Path(folder), settings)
+
+
+def _readers(name: str, settings: Profile) -> str:
+    """Which analyses read a corpus, as the settings are or with one that differs."""
+    variants = {"": settings}
+    variants |= {f" with suite={suite}": replace(settings, suite=suite) for suite in edges.SUITES}
+    if name in profiles.TEXTS:
+        variants[f" with text={name}"] = replace(settings, text=name)
+    for task in settings.tasks:
+        if TASKS[task.model].record is CORPORA[name].kind:
+            other = replace(task, corpus=name)
+            tasks = tuple(other if task is one else one for one in settings.tasks)
+            variants[f" with tasks.{task.model}.corpus={name}"] = replace(settings, tasks=tasks)
+    reading = {
+        way: [analysis for analysis, reads in READS.items() if name in reads(variant)]
+        for way, variant in variants.items()
+    }
+    ways = [f"{', '.join(analyses)}{way}" for way, analyses in reading.items() if analyses]
+    return f"these do: {'; '.join(ways)}" if ways else "no analysis does"
+
+
+def _check_folder(name: str, place: Path, settings: Profile) -> None:
+    if not place.exists():
+        raise FileNotFoundError(f"{place}: no such file or folder; it was given for {name}")
+    if name == "edges":
+        edges.tasks("json", {name: place})
+        return
+    corpus = CORPORA[name]
+    tuned = [task for task in (*settings.tasks, *settings.sweep) if task.corpus == name]
+    splits = set(corpus.files)
+    if corpus.kind in (Pair, Question):  # which no analysis but those of their own task reads
+        splits = {split for task in tuned for split in (task.train_split, task.eval_split)}
+    for split in sorted(splits):
+        try:
+            corpora.files(name, split, path=place)
+        except FileNotFoundError:
+            if not (corpus.hub and any(place.rglob("*.parquet"))):  # the Hub's own format
+                raise
