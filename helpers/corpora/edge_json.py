@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from helpers.corpora.files import field, json_lines, quoted, shown
+from helpers.corpora.files import MAX_WORDS, as_json, field, json_lines, optional, shown
 from helpers.corpora.records import CorpusError, LabelledSpans, Span, Target
 from helpers.store import atomic_write
 
@@ -20,13 +20,12 @@ from helpers.store import atomic_write
 def read(path: str | Path) -> list[LabelledSpans]:
     """The sentences of a file, in order, also those without targets.
 
-    ``label`` is a text or a list of texts, ``span2`` may be missing. Of ``info``, the keys ``id``,
-    ``document_id`` and ``genre`` are kept; without an ``id`` it is the file's name and the line's number.
-    Other keys are passed over.
+    ``label`` is a text or a list of texts (one given twice counts once), ``span2`` may be missing. Of
+    ``info``, the keys ``id``, ``document_id`` and ``genre`` are kept; without an ``id`` it is the file's name
+    and the line's number. Other keys are passed over.
 
-    Raises CorpusError, naming file and line, if the file is empty or not UTF-8, if a line is not a JSON
-    object (a file cut short ends in half of one), lacks a field, has no words, or has a span that is not
-    ``[first, end]`` with words between.
+    Raises CorpusError as :func:`~helpers.corpora.files.json_lines` does, and, naming file and line, if a line
+    lacks a field, has no words or too many, or has a span that is not ``[first, end]`` with words between.
     """
     sentences = []
     for number, row in json_lines(path):
@@ -34,15 +33,17 @@ def read(path: str | Path) -> list[LabelledSpans]:
         words = tuple(field(row, "text", str, wrong).split())
         if not words:
             raise wrong("expected words in 'text', found none")
+        if len(words) > MAX_WORDS:
+            raise wrong(f"expected at most {MAX_WORDS:,} words in 'text', found {len(words):,}")
         targets = field(row, "targets", list, wrong)
         info = field({"info": {}, **row}, "info", dict, wrong)
         sentences.append(
             LabelledSpans(
-                id=str(info.get("id", f"{Path(path).stem}-{number}")),
+                id=optional({"id": f"{Path(path).stem}-{number}", **info}, "id", wrong),
                 words=words,
                 targets=tuple(_target(wrong, i, item, len(words)) for i, item in enumerate(targets)),
-                document=str(info.get("document_id", "")),
-                genre=str(info.get("genre", "")),
+                document=optional(info, "document_id", wrong),
+                genre=optional(info, "genre", wrong),
             )
         )
     return sentences
@@ -89,10 +90,10 @@ def _target(in_line: Callable[[str], CorpusError], place: int, item: Any, words:
         return edges[0], edges[1]
 
     if not isinstance(item, dict):
-        raise wrong(f"expected an object, found {quoted(json.dumps(item))}")
+        raise wrong(f"expected an object, found {as_json(item)}")
     span1, span2 = span("span1"), None if item.get("span2") is None else span("span2")
     label = item.get("label")
     labels = [label] if isinstance(label, str) else label
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
         raise wrong(f"expected 'label' to be a text or a list of texts, found {shown(item, 'label')}")
-    return Target(span1, span2, tuple(labels))
+    return Target(span1, span2, tuple(dict.fromkeys(labels)))

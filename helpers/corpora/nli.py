@@ -1,47 +1,68 @@
-"""Natural language inference in MultiNLI's official JSONL (Williams, Nangia and Bowman, 2018)."""
+"""Natural language inference as in MultiNLI (Williams et al., 2018) and SNLI (Bowman et al., 2015)."""
 
+import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from helpers import progress
-from helpers.corpora.files import field, json_lines, quoted
+from helpers.corpora.files import field, json_lines, optional, quoted, read_text
 from helpers.corpora.records import CorpusError, Pair
 
 LABELS = ("entailment", "neutral", "contradiction")
 UNDECIDED = "-"  # the annotators did not agree on a label
+COLUMNS = ("gold_label", "sentence1", "sentence2")  # that every file must have
+SOURCES = ("promptID", "captionID")  # what pairs on the same premise share, in MultiNLI and in SNLI
 
 
 def read(path: str | Path) -> list[Pair]:
-    """The pairs of a MultiNLI file, in order.
+    """The pairs of a file in MultiNLI's or SNLI's official JSONL, or their tab-separated columns, in order.
 
-    ``id`` is the pairID and ``document`` the promptID, which pairs on the same premise share; ``genre``
-    is empty where the file has none. Pairs without a gold label (``-``) are left out, as the official
-    evaluation does, and their number is shown.
+    ``id`` is the pairID (or file name and line where there is none), ``document`` the promptID or captionID,
+    which pairs on the same premise share; ``genre`` is empty where the file has none. Pairs without a gold
+    label (``-``) are left out, as the official evaluation does, and their number is shown.
 
-    Raises CorpusError, naming file and line, if the file is empty or not UTF-8, if a line is not a JSON
-    object (a file cut short ends in half of one), lacks a field or has another label.
+    Raises CorpusError as :func:`~helpers.corpora.files.json_lines` does, and, naming file and line, if a line
+    lacks a field or column or has another label, or if no pair is left.
     """
-    pairs, undecided = [], 0
-    for number, row in json_lines(path):
-        text = partial(field, row, kind=str, wrong=partial(CorpusError, path, number))
-        label = text("gold_label")
-        pair = Pair(
-            id=text("pairID"),
-            premise=text("sentence1"),
-            hypothesis=text("sentence2"),
-            label=label,
-            document=str(row.get("promptID", "")),
-            genre=str(row.get("genre", "")),
-        )
+    pairs: list[Pair] = []
+    undecided = 0
+    rows = json_lines(path) if Path(path).suffix.startswith(".json") else _columns(path)
+    for number, row in rows:
+        wrong = partial(CorpusError, path, number)
+        label, premise, hypothesis = (field(row, name, str, wrong) for name in COLUMNS)
+        identifier = optional(row, "pairID", wrong) or f"{Path(path).stem}-{number}"
         if label in LABELS:
-            pairs.append(pair)
+            source = next((found for name in SOURCES if (found := optional(row, name, wrong))), "")
+            genre = optional(row, "genre", wrong)
+            pairs.append(Pair(identifier, premise, hypothesis, label, document=source, genre=genre))
         elif label == UNDECIDED:
             undecided += 1
         else:
             valid = ", ".join((*LABELS, UNDECIDED))
-            raise CorpusError(path, number, f"expected a gold_label of {valid}, found {quoted(label)}")
+            raise wrong(f"expected a gold_label of {valid}, found {quoted(label)}")
     say_undecided(path, len(pairs), undecided)
+    if not pairs:
+        raise CorpusError(path, None, "expected at least one pair with a gold label, found none")
     return pairs
+
+
+def _columns(path: str | Path) -> Iterator[tuple[int, dict]]:
+    """(line number, values by column) of a tab-separated file, whose first line names the columns."""
+    lines = read_text(path).split("\n")
+    header = lines[0].split("\t")
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise CorpusError(path, 1, f"expected the columns {', '.join(missing)}, found {quoted(lines[0])}")
+    # The annotators' own labels come last, and rows may end before those that were not given.
+    least = max(i for i, name in enumerate(header) if not re.fullmatch(r"label\d+", name)) + 1
+    if lines[-1]:
+        raise CorpusError(path, len(lines), "expected a complete last line (file cut short?)")
+    for number, line in enumerate(lines[1:-1], 2):
+        values = line.split("\t")
+        if not least <= len(values) <= len(header):
+            raise CorpusError(path, number, f"expected {len(header)} columns, found {len(values)}")
+        yield number, dict(zip(header, values, strict=False))
 
 
 def say_undecided(where: str | Path, pairs: int, undecided: int) -> None:

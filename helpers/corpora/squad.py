@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from helpers.corpora.files import field, quoted, read_text
+from helpers.corpora.files import as_json, field, parse_json, quoted, read_text
 from helpers.corpora.records import Answer, CorpusError, Question
 from helpers.store import atomic_write
 
@@ -17,17 +17,11 @@ def read(path: str | Path) -> list[Question]:
 
     Answer positions count Unicode characters from 0 and are checked against the paragraph.
 
-    Raises CorpusError if the file is empty, not UTF-8 or not JSON (naming the line), has another
-    structure (naming the place), is of SQuAD version 2, uses a question id twice, or if an answer is
-    not at its position (naming the question).
+    Raises CorpusError as :func:`~helpers.corpora.files.parse_json` does, and if the file has another
+    structure (naming the place), is of SQuAD version 2, uses a question id twice, or if an answer is not
+    at its position (naming the question).
     """
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CorpusError(
-            path, error.lineno, f"expected JSON: {error.msg} at column {error.colno} (file cut short?)"
-        ) from error
+    content = parse_json(path, read_text(path))
     if not isinstance(content, dict):
         raise CorpusError(path, None, "expected a JSON object with 'version' and 'data'")
     if str(content.get("version", VERSION)).lstrip("v").startswith("2"):
@@ -112,7 +106,7 @@ def _items(path: str | Path, parent: dict, name: str, place: str) -> Iterator[tu
     for number, item in enumerate(field(parent, name, list, _at(path, place or "top level"))):
         where = f"{place}.{name}[{number}]".lstrip(".")
         if not isinstance(item, dict):
-            raise _at(path, where)(f"expected an object, found {quoted(json.dumps(item))}")
+            raise _at(path, where)(f"expected an object, found {as_json(item)}")
         yield where, item
 
 

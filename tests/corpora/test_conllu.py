@@ -1,5 +1,6 @@
 """The CoNLL-U reader: a hand-made sample, the real treebanks, and files broken in every way."""
 
+import time
 from collections import Counter
 
 import networkx
@@ -62,6 +63,82 @@ def test_windows_line_ends(sample):
     assert conllu.read(sample(SAMPLE.replace("\n", "\r\n"))) == conllu.read(sample(SAMPLE))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(sample):
+    assert conllu.read(sample("\ufeff" + SAMPLE)) == conllu.read(sample(SAMPLE))
+
+
+FRENCH = """\
+# newdoc id = fr-ud-test_0001
+# sent_id = fr-1
+# text = Il va au café.
+1\tIl\til\tPRON\t_\tGender=Masc\t2\tnsubj\t_\t_
+2\tva\taller\tVERB\t_\t_\t0\troot\t_\t_
+3-4\tau\t_\t_\t_\t_\t_\t_\t_\t_
+3\tà\tà\tADP\t_\t_\t5\tcase\t_\t_
+4\tle\tle\tDET\t_\t_\t5\tdet\t_\t_
+5\tcafé\tcafé\tNOUN\t_\t_\t2\tobl:arg\t_\tSpaceAfter=No
+6\t.\t.\tPUNCT\t_\t_\t2\tpunct\t_\t_
+
+"""
+
+
+def test_a_treebank_without_genres_and_tags_of_its_own(sample):
+    (sentence,) = conllu.read(sample(FRENCH))
+    assert sentence.words == ("Il", "va", "à", "le", "café", ".")
+    assert (sentence.document, sentence.genre, set(sentence.xpos)) == ("fr-ud-test_0001", "", {"_"})
+
+
+WITHHELD = "{0}\t{1}\t_\t{2}\t{2}\t_\t{3}\tdep\t_\t_\n"
+
+
+def made(*words):
+    """A sentence of (form, tag), each word the next one's head."""
+    rows = [WITHHELD.format(i, *word, (i + 1) % (len(words) + 1)) for i, word in enumerate(words, 1)]
+    return "".join(rows) + "\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param([("_", "X")] * 3, id="throughout"),
+        pytest.param([("_", "NOUN"), ("____", "VERB"), (".", "PUNCT")], id="all but the punctuation"),
+        pytest.param(
+            [("A", "X")] * 9 + [("_", "X"), ("__", "X"), ("_____", "X")] + [("B", "X")] * 9, id="a run"
+        ),
+    ],
+)
+def test_withheld_words_are_refused(sample, words):
+    first = next(i for i, (form, _) in enumerate(words, 1) if form == "_")
+    path = sample(made(("Tea", "NOUN")) + made(*words))
+    with pytest.raises(CorpusError) as caught:
+        conllu.read(path)
+    assert str(caught.value).startswith(f"{path}:{first + 2}: expected words in column FORM, found '_'")
+    assert "withheld" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param([("_____", "PUNCT")], id="a line drawn"),
+        pytest.param(
+            [("Name", "NOUN"), ("_", "PUNCT"), ("_", "PUNCT"), ("_", "SYM")], id="a form to fill in"
+        ),
+        pytest.param([("more", "ADJ"), ("_", "ADP"), ("tea", "NOUN")], id="a word left out, as in EWT"),
+    ],
+)
+def test_underscores_that_are_the_writers_own(sample, words):
+    (sentence,) = conllu.read(sample(made(*words)))
+    assert sentence.words == tuple(form for form, _ in words)
+
+
+def test_a_sentence_beyond_any_real_one_is_refused_at_once(sample):
+    path = sample(made(*[("w", "X")] * 60_000))
+    start = time.perf_counter()
+    with pytest.raises(CorpusError, match=r":1: expected a sentence of at most 5,000 words, found more"):
+        conllu.read(path)
+    assert time.perf_counter() - start < 3
+
+
 def test_genre_comment_and_missing_ids(sample):
     row = "1\tStop\tstop\tVERB\tVB\t_\t0\troot\t_\t_\n\n"
     text = f"# newdoc id = plain\n# meta::genre = essay\n{row}{row}# newdoc\n{row}"
@@ -104,6 +181,36 @@ def edited(line, old, new):
             edited(9, "4", "5"), 9, "expected word 4 (consecutive ids), found '5'", id="gap in the ids"
         ),
         pytest.param(edited(9, "4", "3"), 9, "expected word 4 (consecutive ids), found '3'", id="id twice"),
+        pytest.param(edited(9, "4", "9" * 5000), 9, "expected an id such as 3", id="id of 5,000 digits"),
+        pytest.param(
+            edited(12, "\t2\t", "\t" + "9" * 5000 + "\t"), 12, "expected a head", id="head of 5,000 digits"
+        ),
+        pytest.param(
+            edited(6, "2", "2-4\tx" + "\t_" * 8 + "\n2"),
+            6,
+            "does not overlap the one of line 5",
+            id="ranges overlap",
+        ),
+        pytest.param(
+            edited(7, "3", "3-4\tx" + "\t_" * 8 + "\n3"),
+            7,
+            "does not overlap the one of line 5",
+            id="ranges chained",
+        ),
+        pytest.param(edited(4, "PRON", "PROM"), 4, "expected a part of speech of UD", id="tag unknown"),
+        pytest.param(edited(4, "nsubj", "_"), 4, "expected a relation in column DEPREL", id="no relation"),
+        pytest.param(
+            edited(8, "3.1", "3.2"),
+            8,
+            "expected an empty node 3.1 after word 3, found '3.2'",
+            id="empty node 2 first",
+        ),
+        pytest.param(
+            edited(16, "1", "1-2\tStop" + "\t_" * 8 + "\n1"),
+            16,
+            "expected word 2 of this multiword",
+            id="range too long",
+        ),
         pytest.param(edited(9, "4", "four"), 9, "expected an id such as 3", id="id no number"),
         pytest.param(
             edited(5, "2-3", "1-3"), 5, "expected a multiword token from word 2 on", id="range misplaced"
@@ -111,7 +218,7 @@ def edited(line, old, new):
         pytest.param(
             edited(5, "2-3", "2-2"), 5, "expected a multiword token from word 2 on", id="range of one"
         ),
-        pytest.param(edited(8, "3.1", "4.1"), 8, "expected an empty node 3.n", id="empty node misplaced"),
+        pytest.param(edited(8, "3.1", "4.1"), 8, "expected an empty node 3.1", id="empty node misplaced"),
         pytest.param(
             edited(12, "\t2\t", "\t8\t"), 12, "expected a head from 0 to 7, found '8'", id="head too large"
         ),

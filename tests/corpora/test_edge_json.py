@@ -59,6 +59,13 @@ def test_read(file):
     ]
 
 
+def test_a_label_given_twice_counts_once(file):
+    (sentence,) = edge_json.read(
+        file([{"text": "tea", "targets": [{"span1": [0, 1], "label": ["b", "a", "b"]}]}])
+    )
+    assert sentence.targets == (Target((0, 1), None, ("b", "a")),)
+
+
 def test_write(tmp_path):
     targets = (Target((0, 1), None, ("A",)), Target((0, 1), (0, 2), ("A", "B")), Target((1, 2), None, ()))
     edge_json.write(tmp_path / "out.json", [LabelledSpans("s1", ("Łódź", "!"), targets, "d1", "news")])
@@ -83,7 +90,7 @@ def records(draw):
     words = tuple(draw(st.lists(WORDS, min_size=1, max_size=5)))
     spans = [(first, end) for end in range(1, len(words) + 1) for first in range(end)]
     span = st.sampled_from(spans)
-    labels = st.lists(st.text(max_size=5), max_size=3).map(tuple)
+    labels = st.lists(st.text(max_size=5), max_size=3, unique=True).map(tuple)
     target = st.builds(Target, span, st.none() | span, labels)
     targets = tuple(draw(st.lists(target, max_size=4)))
     return LabelledSpans(draw(st.text()), words, targets, draw(st.text()), draw(st.text()))
@@ -121,9 +128,16 @@ def target(**changes):
     [
         pytest.param("", 1, "found an empty file", id="empty"),
         pytest.param(json.dumps(SRL).encode("utf-16"), 1, "expected UTF-8 text", id="utf-16"),
-        pytest.param(json.dumps(SRL)[:-9], 1, "expected a JSON object, found", id="cut short"),
+        pytest.param(json.dumps(SRL)[:-9], 1, "expected JSON, found", id="cut short"),
         pytest.param(json.dumps(SRL) + "\n\n" + json.dumps(SRL), 2, "found ''", id="blank line"),
         pytest.param("[1]\n", 1, "expected one JSON object, found '[1]'", id="a list"),
+        pytest.param(
+            changed(text="w " * 60_000),
+            2,
+            "expected at most 5,000 words in 'text', found 60,000",
+            id="too long",
+        ),
+        pytest.param(changed(info={"genre": ["x"]}), 2, "expected 'genre' to be a text", id="genre"),
         pytest.param(
             changed(text=...), 2, "expected 'text' to be a text, found only targets, info", id="text"
         ),

@@ -1,6 +1,7 @@
 """The Hub's format, from local folders written by the ``datasets`` library itself."""
 
 import json
+import re
 
 import datasets
 import pytest
@@ -164,6 +165,7 @@ def test_no_connection_and_no_code_of_others(monkeypatch):
         ):
             corpora.load(name, split)
     assert calls == [
-        (("nyu-mll/multi_nli",), {"split": "validation_matched"}),
-        (("rajpurkar/squad",), {"split": "train"}),
+        ((name,), {"split": split, "revision": hub.REVISIONS[name]})
+        for name, split in (("nyu-mll/multi_nli", "validation_matched"), ("rajpurkar/squad", "train"))
     ]
+    assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in hub.REVISIONS.values())

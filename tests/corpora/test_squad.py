@@ -54,6 +54,7 @@ def file(tmp_path):
 
 def test_read(file):
     assert squad.read(file(CONTENT)) == QUESTIONS
+    assert squad.read(file("\ufeff" + json.dumps(CONTENT))) == QUESTIONS  # with a byte order mark, in escapes
 
 
 def test_write_gives_the_official_format(tmp_path):
@@ -80,6 +81,24 @@ def changed(change):
             id="latin-1",
         ),
         pytest.param(json.dumps(CONTENT, indent=1)[:-30], ":33: ", "expected JSON", id="cut short"),
+        pytest.param(
+            '{"version": "1.1", "data": ' + "[" * 3000 + "]" * 3000 + "}",
+            ": ",
+            "nested too deep",
+            id="nested deep",
+        ),
+        pytest.param(
+            json.dumps(CONTENT, indent=1).replace('"answer_start": 19', '"answer_start": ' + "9" * 5000),
+            ": ",
+            "values in range",
+            id="integer of 5,000 digits",
+        ),
+        pytest.param(
+            json.dumps(CONTENT, indent=1).replace("\\ud83d\\ude00", "\\ud83d"),
+            ":8: ",
+            "half of one (a lone surrogate)",
+            id="half an emoji",
+        ),
         pytest.param("[]", ": ", "expected a JSON object", id="a list"),
         pytest.param({"version": "1.1", "data": []}, ": ", "expected at least one question", id="no article"),
         pytest.param(
