@@ -38,20 +38,25 @@ class DiskFull(OSError):
 
 
 class NotStored(LookupError):
-    """An artifact is not in the store, and :func:`not_building` forbids to build it."""
+    """An artifact is not in the store, at ``path``, and is not to be built; the message says why."""
+
+    def __init__(self, reason: str, path: Path):
+        super().__init__(reason)
+        self.path = path
 
 
-_forbidden: contextvars.ContextVar[str | None] = contextvars.ContextVar("_forbidden", default=None)
+Refuse = Callable[[str, Path], str]  # from an artifact's kind and folder to why it is not to be built, or ""
+_refuse: contextvars.ContextVar[Refuse] = contextvars.ContextVar("_refuse", default=lambda kind, path: "")
 
 
 @contextlib.contextmanager
-def not_building(kind: str) -> Iterator[None]:
-    """Within the block, asking for an artifact of this kind that is not stored raises NotStored."""
-    token = _forbidden.set(kind)
+def refusing(refuse: Refuse) -> Iterator[None]:
+    """Within the block, artifacts that are not stored and that are refused raise :class:`NotStored`."""
+    token = _refuse.set(refuse)
     try:
         yield
     finally:
-        _forbidden.reset(token)
+        _refuse.reset(token)
 
 
 def home() -> Path:
@@ -85,7 +90,7 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # in use: not to be cleaned away
             yield file
             file.flush()
@@ -200,8 +205,8 @@ class Store:
         """
         final = self.path(kind, spec)
         if not final.exists():
-            if _forbidden.get() == kind:
-                raise NotStored(f"{final} is not there")
+            if reason := _refuse.get()(kind, final):
+                raise NotStored(reason, final)
             with locked(_lock_of(final)):
                 if not final.exists():
                     self._build(kind, spec, build, final)

@@ -18,7 +18,7 @@ from helpers.store import (
     allocate,
     atomic_write,
     digest,
-    not_building,
+    refusing,
     remove_temporary,
 )
 
@@ -198,14 +198,15 @@ def test_a_killed_builders_temporary_files_are_no_part_of_the_artifact(tmp_path)
     assert set(store.verify(folder)["files"]) == {"run/checkpoint.pt", "value.txt"}
 
 
-def test_building_can_be_forbidden(tmp_path):
+def test_what_is_refused_is_not_built(tmp_path):
     store = Store(tmp_path)
-    with not_building("kind"):
-        with pytest.raises(NotStored):
+    with refusing(lambda kind, path: "its worker was lost" if kind == "kind" else ""):
+        with pytest.raises(NotStored, match="its worker was lost") as caught:
             store.get("kind", {}, write("a"))
+        assert caught.value.path == store.path("kind", {})
         assert store.get("other", {}, write("a")).exists()
     folder = store.get("kind", {}, write("a"))
-    with not_building("kind"):
+    with refusing(lambda kind, path: "whatever"):
         assert store.get("kind", {}, None) == folder
 
 

@@ -19,19 +19,19 @@ from torch import nn
 
 from helpers import encoders, progress, results
 from helpers.analyses.finetuning import headline, read_records
+from helpers.analyses.points import Point
 from helpers.analyses.runner import Rows, analysis
 from helpers.corpora.records import Record
+from helpers.encoders import Encoder
 from helpers.finetuning import blocks, training
 from helpers.finetuning.blocks import Prefix
 from helpers.finetuning.tasks import TASKS
-from helpers.profiles import Profile, Task
+from helpers.profiles import Profile, Task, TuningRecipe
 from helpers.statistics import Estimate, interval
 from helpers.store import SCRATCH, Store
 
 HELD_OUT = 0.1  # of the training records
 TOLERANCE = 0.05  # of the score: a larger loss counts as one
-
-Points = Iterator[tuple[str, int, Estimate]]  # a row's inputs and layer, and its score
 
 
 class SweepFailed(RuntimeError):
@@ -48,7 +48,130 @@ class _TaskData:
     evaluation: list[Record]
 
 
-@analysis("partial_freezing")
+@dataclass(frozen=True)
+class Ablation:
+    """What is done to an encoder before one of a sweep's models is fine-tuned."""
+
+    kind: str  # frozen, truncated or reinitialised
+    layer: int  # as in the tables
+    head_rate: float | None = None  # learning rate of the head; None: the recipe's
+
+    def __str__(self) -> str:
+        what = {
+            "frozen": f"frozen through {self.layer}",
+            "truncated": f"head on layer {self.layer}",
+            "reinitialised": f"blocks from {self.layer} on drawn anew",
+        }[self.kind]
+        return what if self.head_rate is None else f"{what}, head's rate {self.head_rate:g}"
+
+    def recipe(self, task: Task) -> TuningRecipe:
+        """The task's recipe with this head's rate."""
+        # At its own rate a head needs no setting: other sweeps have the same point.
+        own = task.recipe.head_learning_rate or task.recipe.learning_rate
+        if self.head_rate in (None, own):
+            return task.recipe
+        return dataclasses.replace(task.recipe, head_learning_rate=self.head_rate)
+
+    def change(self, encoder: Encoder, seed: int) -> nn.Module | None:
+        """The encoder's model with other weights or fewer blocks; None if it stays as it is."""
+        last = encoder.layers[-1]
+        if self.kind == "truncated" and self.layer < last:
+            return blocks.truncated(encoder, self.layer)
+        if self.kind == "reinitialised" and self.layer <= last:
+            return blocks.reinitialised(encoder, self.layer, seed)
+        return None
+
+
+def _layers(settings: Profile, encoder: Encoder) -> Sequence[int]:
+    """The layers that are ablated. Raises ValueError for one that the encoder lacks."""
+    known = list(encoder.layers[1:])
+    if unknown := set(settings.sweep_layers) - set(known):
+        raise ValueError(
+            f"sweep_layers: {settings.encoder} has no layer {min(unknown)}; valid: 0 to {known[-1]}"
+        )
+    return settings.sweep_layers or known
+
+
+def _frozen(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation]:
+    rates = dict.fromkeys((task.recipe.learning_rate, *settings.head_rates))
+    layers = sorted({-1, *_layers(settings, encoder)})
+    return [Ablation("frozen", layer, rate) for layer in layers for rate in rates]
+
+
+def _truncated(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation]:
+    layers = sorted({encoder.layers[-1], *_layers(settings, encoder)}, reverse=True)
+    return [Ablation("truncated", layer) for layer in layers]
+
+
+def _reinitialised(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation]:
+    n_blocks = len(encoder.layers) - 1
+    lowest = {n_blocks, *(layer + 1 for layer in _layers(settings, encoder))}
+    return [Ablation("reinitialised", layer) for layer in sorted(lowest, reverse=True)]
+
+
+Ablations = Callable[[Profile, Encoder, Task], list[Ablation]]
+
+
+def _points(ablations: Ablations) -> Callable[[Profile], list[Point]]:
+    """Function from settings to a sweep's points, as they can be computed apart."""
+
+    def points(settings: Profile) -> list[Point]:
+        encoder = encoders.load(settings.encoder)
+        return [
+            Point(_name(task, seed, ablation), "ablation", _alone, (settings, task, seed, ablation))
+            for seed, task in _models(settings)
+            for ablation in ablations(settings, encoder, task)
+        ]
+
+    return points
+
+
+def _models(settings: Profile) -> list[tuple[int, Task]]:
+    """Seeds and tasks: all tasks of one seed first, so that half a sweep is a whole one of fewer seeds."""
+    return [(seed, task) for seed in settings.sweep_seeds for task in settings.sweep or settings.tasks]
+
+
+def _name(task: Task, seed: int, ablation: Ablation) -> str:
+    return f"{task.model}, seed {seed}, {ablation}"
+
+
+def _alone(settings: Profile, task: Task, seed: int, ablation: Ablation) -> None:
+    """Compute a point into the store."""
+    encoder = encoders.load(settings.encoder)
+    _predictions(settings, _split(settings, task), seed, ablation, ablation.change(encoder, seed), encoder)
+
+
+def _predictions(
+    settings: Profile,
+    data: _TaskData,
+    seed: int,
+    ablation: Ablation,
+    changed: nn.Module | None,
+    encoder: Encoder,
+    prefix: Prefix | None = None,
+) -> list[dict[str, Any]]:
+    """What a point's model predicts for the held-out records and those to evaluate on, one after another."""
+    task = dataclasses.replace(data.task, recipe=ablation.recipe(data.task))
+    with contextlib.ExitStack() as stack:
+        source: str | Path = settings.encoder
+        if changed is not None:
+            source = stack.enter_context(blocks.saved(encoder, changed))
+        return training.predictions(
+            task,
+            source,
+            data.train,
+            [*data.held_out, *data.evaluation],
+            seed=seed,
+            cache=Store(),
+            frozen=ablation.layer if ablation.kind == "frozen" else -1,
+            prefix=prefix,
+        )
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+@analysis("partial_freezing", points=_points(_frozen))
 def partial_freezing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Scores with embeddings and blocks up to a layer frozen (analysis ``partial_freezing``; Figure 3).
 
@@ -59,36 +182,10 @@ def partial_freezing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     Metric ``knee``: the first layer at which the score is over ``TOLERANCE`` below that without freezing, the
     number of blocks if none is; interval by the same resamples.
     """
-
-    def points(sweep: _Sweep, data: _TaskData, seed: int) -> Points:
-        prefix = None
-        recipe = data.task.recipe
-        rates = list(dict.fromkeys((recipe.learning_rate, *settings.head_rates)))
-        for layer in sorted({-1, *sweep.layers}):
-            if layer >= 0:
-                prefix = prefix or Prefix(settings.encoder, Store().root / SCRATCH)
-            tried = {}
-            for rate in rates:
-                # At its own rate a head needs no setting: other sweeps have the same point.
-                own = rate == (recipe.head_learning_rate or recipe.learning_rate)
-                changed = recipe if own else dataclasses.replace(recipe, head_learning_rate=rate)
-                task = dataclasses.replace(data.task, recipe=changed)
-                point = f"frozen through {layer}, head's rate {rate:g}"
-                with sweep.attempt(data, seed, point):
-                    tried[rate] = sweep.scores(
-                        data, task, settings.encoder, seed, point, frozen=layer, prefix=prefix
-                    )
-            if recipe.learning_rate in tried:
-                yield "one_rate", layer, tried[recipe.learning_rate][1]
-            if len(tried) == len(rates):
-                best = max(tried, key=lambda rate: tried[rate][0].value)
-                sweep.add(data, seed, metric="head_rate", inputs="tuned_head", layer=layer, value=best)
-                yield "tuned_head", layer, tried[best][1]
-
-    return _Sweep("partial_freezing", settings).run(points, whole=-1)
+    return _Sweep("partial_freezing", settings).run(_frozen, whole=-1)
 
 
-@analysis("truncation")
+@analysis("truncation", points=_points(_truncated))
 def truncation(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Scores with the head on a lower layer and the blocks above removed (``truncation``; Figure 4).
 
@@ -96,17 +193,10 @@ def truncation(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     Metrics as in :func:`partial_freezing`; the knee is the first layer, from above, with such a loss, and -1
     if none has.
     """
-
-    def points(sweep: _Sweep, data: _TaskData, seed: int) -> Points:
-        last = sweep.encoder.layers[-1]
-        for layer in sorted({last, *sweep.layers}, reverse=True):
-            changed = None if layer == last else blocks.truncated(sweep.encoder, layer)
-            yield from sweep.changed(data, seed, layer, changed, f"head on layer {layer}")
-
-    return _Sweep("truncation", settings).run(points, whole=None)
+    return _Sweep("truncation", settings).run(_truncated, whole=None)
 
 
-@analysis("reinitialisation")
+@analysis("reinitialisation", points=_points(_reinitialised))
 def reinitialisation(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Scores with the upper blocks' weights drawn anew before fine-tuning (``reinitialisation``).
 
@@ -114,14 +204,7 @@ def reinitialisation(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     the last ones kept, so that a row has its counterpart in :func:`truncation` one layer below. Metrics as
     there.
     """
-
-    def points(sweep: _Sweep, data: _TaskData, seed: int) -> Points:
-        n_blocks = len(sweep.encoder.layers) - 1
-        for lowest in sorted({n_blocks, *(layer + 1 for layer in sweep.layers)}, reverse=True):
-            changed = None if lowest == n_blocks else blocks.reinitialised(sweep.encoder, lowest, seed)
-            yield from sweep.changed(data, seed, lowest, changed, f"blocks from {lowest} on drawn anew")
-
-    return _Sweep("reinitialisation", settings).run(points, whole=None)
+    return _Sweep("reinitialisation", settings).run(_reinitialised, whole=None)
 
 
 class _Sweep:
@@ -130,43 +213,35 @@ class _Sweep:
     def __init__(self, name: str, settings: Profile):
         self.name, self.settings = name, settings
         self.encoder = encoders.load(settings.encoder)
-        known = list(self.encoder.layers[1:])
-        unknown = set(settings.sweep_layers) - set(known)
-        if unknown:
-            raise ValueError(
-                f"sweep_layers: {settings.encoder} has no layer {min(unknown)}; valid: 0 to {known[-1]}"
-            )
-        self.layers: Sequence[int] = settings.sweep_layers or known
         self.rows: list[dict[str, Any]] = []
         self.failed: dict[str, str] = {}
 
-    def run(
-        self, points: Callable[["_Sweep", _TaskData, int], Points], whole: int | None
-    ) -> tuple[Rows, dict[str, Any]]:
+    def run(self, ablations: Ablations, whole: int | None) -> tuple[Rows, dict[str, Any]]:
         """Rows and details of all points; ``whole`` is the layer of nothing ablated, None for the highest."""
-        parts = [_split(self.settings, task) for task in self.settings.sweep or self.settings.tasks]
-        # All tasks of one seed before the next: an interrupted sweep is a whole one of fewer seeds.
-        for seed in self.settings.sweep_seeds:
-            for data in parts:
-                curves: dict[str, dict[int, Estimate]] = {}
-                for inputs, layer, estimate in points(self, data, seed):
-                    curves.setdefault(inputs, {})[layer] = estimate
-                    metric = TASKS[data.task.model].metric
-                    self.add(data, seed, metric=metric, inputs=inputs, layer=layer, **estimate.numbers())
-                for inputs, curve in curves.items():
-                    reference = max(curve) if whole is None else whole
-                    order = sorted(set(curve) - {reference}, reverse=whole is None)
-                    if reference in curve and order:
-                        none = len(self.encoder.layers) - 1 if whole == -1 else -1
-                        knee = _knee(curve[reference], {k: curve[k] for k in order}, none)
-                        self.add(data, seed, metric="knee", inputs=inputs, **knee)
+        parts = {task: _split(self.settings, task) for _, task in _models(self.settings)}
+        for seed, task in _models(self.settings):
+            data = parts[task]
+            scores = self.scores(data, seed, ablations(self.settings, self.encoder, task))
+            curves: dict[str, dict[int, Estimate]] = {}
+            for inputs, layer, estimate in self.chosen(data, seed, scores):
+                curves.setdefault(inputs, {})[layer] = estimate
+                row = dict(metric=TASKS[task.model].metric, inputs=inputs, layer=layer)
+                self.add(data, seed, **row, **estimate.numbers())
+            for inputs, curve in curves.items():
+                reference = max(curve) if whole is None else whole
+                order = sorted(set(curve) - {reference}, reverse=whole is None)
+                if reference in curve and order:
+                    none = len(self.encoder.layers) - 1 if whole == -1 else -1
+                    knee = _knee(curve[reference], {k: curve[k] for k in order}, none)
+                    self.add(data, seed, metric="knee", inputs=inputs, **knee)
         failures = "; ".join(f"{point}: {reason}" for point, reason in self.failed.items())
         if not self.rows:
             raise SweepFailed(failures)
         if failures:
             progress.say(f"{len(self.failed)} points of {self.name} failed, the table lacks them: {failures}")
         sizes = {
-            data.task.model: [len(data.train), len(data.held_out), len(data.evaluation)] for data in parts
+            task.model: [len(data.train), len(data.held_out), len(data.evaluation)]
+            for task, data in parts.items()
         }
         return self.rows, dict(tolerance=TOLERANCE, records=sizes, failed=self.failed)
 
@@ -174,45 +249,51 @@ class _Sweep:
         common = dict(analysis=self.name, model=data.task.model, task=data.task.corpus, seed=seed)
         self.rows.append(common | dict(n=len(data.evaluation)) | row)
 
-    def changed(self, data: _TaskData, seed: int, layer: int, model: nn.Module | None, point: str) -> Points:
-        """The point of an encoder whose weights were changed, None for the one as it is."""
-        scores = None
-        with self.attempt(data, seed, point), contextlib.ExitStack() as stack:
-            encoder: str | Path = self.settings.encoder
-            if model is not None:
-                encoder = stack.enter_context(blocks.saved(self.encoder, model))
-            scores = self.scores(data, data.task, encoder, seed, point)
-        if scores:
-            yield "", layer, scores[1]
-
     def scores(
-        self, data: _TaskData, task: Task, encoder: str | Path, seed: int, point: str, **options: Any
-    ) -> tuple[Estimate, Estimate]:
-        """Headline scores on the held-out records and on those to evaluate on."""
-        progress.say(f"fine-tuning {task.model}, seed {seed}, {point}")
-        rows = training.predictions(
-            task,
-            encoder,
-            data.train,
-            [*data.held_out, *data.evaluation],
-            seed=seed,
-            cache=Store(),
-            **options,
-        )
-        n = len(data.held_out)
-        parts = (data.held_out, rows[:n]), (data.evaluation, rows[n:])
-        held_out, evaluated = (headline(records, own, self.settings) for records, own in parts)
-        return held_out, evaluated
+        self, data: _TaskData, seed: int, ablations: list[Ablation]
+    ) -> dict[Ablation, tuple[Estimate, Estimate]]:
+        """Headline scores of a task's models on the held-out records and on those to evaluate on.
 
-    @contextlib.contextmanager
-    def attempt(self, data: _TaskData, seed: int, point: str) -> Iterator[None]:
-        """A point that may fail: reported and saved with the table instead of ending the sweep."""
-        try:
-            yield
-        except Exception as error:
-            point, reason = f"{data.task.model}, seed {seed}, {point}", f"{type(error).__name__}: {error}"
-            self.failed[point] = reason
-            progress.say(f"{point} failed ({reason}); going on with the others")
+        A point may fail: it is reported, and saved with the table, instead of ending the sweep.
+        """
+        scores, prefix = {}, None
+        for ablation in ablations:
+            if ablation.kind == "frozen" and ablation.layer >= 0:
+                prefix = prefix or Prefix(self.settings.encoder, Store().root / SCRATCH)
+            changed, point = ablation.change(self.encoder, seed), _name(data.task, seed, ablation)
+            progress.say(f"fine-tuning {point}")
+            try:
+                rows = _predictions(self.settings, data, seed, ablation, changed, self.encoder, prefix)
+                n = len(data.held_out)
+                scores[ablation] = (
+                    headline(data.held_out, rows[:n], self.settings),
+                    headline(data.evaluation, rows[n:], self.settings),
+                )
+            except Exception as error:
+                self.failed[point] = reason = f"{type(error).__name__}: {error}"
+                progress.say(f"{point} failed ({reason}); going on with the others")
+        return scores
+
+    def chosen(
+        self, data: _TaskData, seed: int, scores: dict[Ablation, tuple[Estimate, Estimate]]
+    ) -> Iterator[tuple[str, int, Estimate]]:
+        """What the table shows of the scores: ``inputs``, ``layer`` and score.
+
+        Of a layer tried with several rates of the head, the score at the recipe's rate and the one at the
+        rate that is best on the held-out records; the latter only if none of its points failed.
+        """
+        for ablation, (_, evaluated) in scores.items():
+            if ablation.head_rate is None:
+                yield "", ablation.layer, evaluated
+        for layer in dict.fromkeys(a.layer for a in scores if a.head_rate is not None):
+            tried = {a.head_rate: own for a, own in scores.items() if a.layer == layer}
+            rate = data.task.recipe.learning_rate
+            if rate in tried:
+                yield "one_rate", layer, tried[rate][1]
+            if set(tried) >= {rate, *self.settings.head_rates}:
+                best = max(tried, key=lambda rate: tried[rate][0].value)
+                self.add(data, seed, metric="head_rate", inputs="tuned_head", layer=layer, value=best)
+                yield "tuned_head", layer, tried[best][1]
 
 
 def _split(settings: Profile, task: Task) -> _TaskData:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import encoders, progress, statistics
-from helpers.analyses.finetuning import probed_models, probing_seeds
+from helpers.analyses.finetuning import probed_models, probing_seeds, tunings
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans
@@ -90,7 +90,7 @@ def _states(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[], A
 # -- edge probes -----------------------------------------------------------------------------------
 
 
-@analysis("edge_probing")
+@analysis("edge_probing", points=lambda s: tunings(s, probing_seeds(s)))
 def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Edge probes of all models on all tasks of the suite, as in the paper's Table 1.
 
@@ -198,7 +198,7 @@ def _mix_rows(common: Row, probes: edge.Result) -> list[Row]:
 # -- control tasks ---------------------------------------------------------------------------------
 
 
-@analysis("control_task")
+@analysis("control_task", points=lambda s: tunings(s, probing_seeds(s)[:1]))
 def control_tasks(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Selectivity of probes of every layer (analysis ``control_task``; Hewitt and Liang 2019).
 

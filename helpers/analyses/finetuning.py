@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from helpers import corpora, encoders, progress, statistics
+from helpers.analyses.points import Point
 from helpers.analyses.runner import Rows, analysis
 from helpers.corpora.records import Record
 from helpers.encoders import Encoder
@@ -47,6 +48,18 @@ def fine_tuned(settings: Profile, model: str, seed: int) -> FineTuned:
     return finetune(settings.task(model), settings.encoder, train, evaluation, seed=seed, cache=Store())
 
 
+def tunings(
+    settings: Profile, seeds: Sequence[int] | None = None, models: Sequence[str] | None = None
+) -> list[Point]:
+    """The fine-tunings of seeds and models, by default all of the settings', all models of a seed first."""
+    chosen = [task.model for task in settings.tasks if models is None or task.model in models]
+    return [
+        Point(f"{model}, seed {seed}", "finetuned", fine_tuned, (settings, model, seed))
+        for seed in (settings.seeds if seeds is None else seeds)
+        for model in chosen
+    ]
+
+
 def probing_seeds(settings: Profile) -> tuple[int, ...]:
     """Seeds of the fine-tuned models that are probed; extra analyses are of the first."""
     return settings.probe_tuning_seeds or settings.seeds
@@ -83,7 +96,7 @@ def headline(records: Sequence[Record], predictions: Sequence[dict], settings: P
 # -- analyses --------------------------------------------------------------------------------------
 
 
-@analysis("finetuning")
+@analysis("finetuning", points=tunings)
 def fine_tuning(settings: Profile) -> Rows:
     """Scores of every model and seed, and of the baselines beside them (analysis ``finetuning``).
 

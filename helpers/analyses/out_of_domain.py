@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers import encoders, progress, statistics
 from helpers.analyses import texts
-from helpers.analyses.finetuning import fine_tuned, read_records, task_records
+from helpers.analyses.finetuning import fine_tuned, read_records, task_records, tunings
 from helpers.analyses.rsa import RAW, compare_layers, sample_rows
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.analyses.texts import Text, piece_types
@@ -36,7 +36,7 @@ def comparisons(outside: str) -> dict[str, tuple[str, str]]:
     }
 
 
-@analysis("out_of_domain")
+@analysis("out_of_domain", points=lambda s: tunings(s, s.domain_seeds or s.seeds))
 def out_of_domain_rsa(settings: Profile) -> Rows:
     """RSA of each tuned model to Base on its task's text and on others, and the gap between the two.
 

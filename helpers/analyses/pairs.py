@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers import encoders, progress
-from helpers.analyses.finetuning import fine_tuned, headline, probing_seeds, task_records
+from helpers.analyses.finetuning import fine_tuned, headline, probing_seeds, task_records, tunings
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora import sample
 from helpers.corpora.records import Pair
@@ -28,7 +28,7 @@ STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
 MOST = 20_000  # pairs to train on: of all layers their states take some gigabytes
 
 
-@analysis("pair_probe")
+@analysis("pair_probe", points=lambda s: tunings(s, probing_seeds(s)[:1], ["NLI"]))
 def pair_probe(settings: Profile) -> Rows:
     """Accuracy of logistic regressions of NLI's labels on frozen states (analysis ``pair_probe``).
 

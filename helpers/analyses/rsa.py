@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import encoders, progress, results, similarity, statistics
-from helpers.analyses.finetuning import fine_tuned, headline, read_records, task_records
+from helpers.analyses.finetuning import fine_tuned, headline, read_records, task_records, tunings
+from helpers.analyses.points import Point
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.tasks import TASKS
@@ -119,7 +120,7 @@ def rsa_of(settings: Profile, model: str) -> pd.DataFrame:
     return results.table([common | line for line in compared.to_dict("records")])
 
 
-@analysis("rsa")
+@analysis("rsa", points=tunings)
 def rsa_to_base(settings: Profile) -> Rows:
     """Similarity of each tuned model to Base on running text, layer by layer, with floor and ceiling.
 
@@ -148,7 +149,12 @@ def rsa_to_base(settings: Profile) -> Rows:
             yield row | dict(inputs=settings.text, n=settings.n_tokens) | line
 
 
-@analysis("rsa_by_rate")
+def _tunings_by_rate(settings: Profile) -> list[Point]:
+    rates = settings.tuning_rates
+    return [point for rate in rates for point in tunings(_all_at(rate, settings), settings.seeds[:1])]
+
+
+@analysis("rsa_by_rate", points=_tunings_by_rate)
 def rsa_by_rate(settings: Profile) -> Rows:
     """RSA to Base of models tuned at one learning rate after another (analysis ``rsa_by_rate``).
 
@@ -162,7 +168,7 @@ def rsa_by_rate(settings: Profile) -> Rows:
     seed, read = settings.seeds[0], _reader(settings)
     base = read(encoders.load(settings.encoder))
     for rate in settings.tuning_rates:
-        same = replace(settings, tasks=tuple(replace(t, recipe=_at(rate, t.recipe)) for t in settings.tasks))
+        same = _all_at(rate, settings)
         for task in same.tasks:
             tuned = fine_tuned(same, task.model, seed)
             evaluation = task_records(settings, task.model, "eval")
@@ -173,6 +179,11 @@ def rsa_by_rate(settings: Profile) -> Rows:
             states = read(encoders.load(tuned.encoder))
             for line in compare_layers(states, base, settings.n_bootstrap, [RAW]).to_dict("records"):
                 yield common | dict(n=settings.n_tokens) | line
+
+
+def _all_at(rate: float, settings: Profile) -> Profile:
+    """The settings with all tasks' recipes at a learning rate."""
+    return replace(settings, tasks=tuple(replace(t, recipe=_at(rate, t.recipe)) for t in settings.tasks))
 
 
 def _at(rate: float, recipe: TuningRecipe) -> TuningRecipe:

@@ -10,26 +10,35 @@ from typing import Any
 import pandas as pd
 
 from helpers import progress, provenance, results
+from helpers.analyses import points as fan
+from helpers.analyses.points import Point
 from helpers.corpora import CorpusError
 from helpers.corpora.fetch import FetchError
+from helpers.executors import Workers
 from helpers.profiles import Profile
-from helpers.store import DamagedArtifact, DiskFull
+from helpers.store import DamagedArtifact, DiskFull, NotStored, Store, refusing, remove_temporary
 from helpers.validation import unknown
 
 Row = dict[str, Any]  # by column
 Rows = Iterable[Row]
 Analysis = Callable[[Profile], pd.DataFrame]
 
+Points = Callable[[Profile], Iterable[Point]]
 
 ANALYSES: dict[str, Analysis] = {}  # by the name of the table that each one writes
+POINTS: dict[str, Points] = {}  # of the analyses that have any
 
 
-def analysis(name: str) -> Callable[[Callable[[Profile], Rows | tuple[Rows, dict[str, Any]]]], Analysis]:
+def analysis(
+    name: str, *, points: Points | None = None
+) -> Callable[[Callable[[Profile], Rows | tuple[Rows, dict[str, Any]]]], Analysis]:
     """Decorator: make an analysis of a function from settings to the rows of its table, and register it.
 
     The function returns or yields rows with the keys of :data:`helpers.results.COLUMNS`, or returns such
     rows and a dict of details for ``provenance.json``; of these ``failed``, if not empty, has the table
     computed again next time. The analysis saves ``results/<run>/<name>.csv`` and returns the table.
+
+    ``points`` gives those of its artifacts that other processes or machines may compute beforehand.
     """
 
     def register(compute: Callable[[Profile], Rows | tuple[Rows, dict[str, Any]]]) -> Analysis:
@@ -45,6 +54,8 @@ def analysis(name: str) -> Callable[[Callable[[Profile], Rows | tuple[Rows, dict
             return frame
 
         ANALYSES[name] = run
+        if points:
+            POINTS[name] = points
         return run
 
     return register
@@ -74,8 +85,13 @@ class AnalysesFailed(RuntimeError):
         self.mendable = mendable
 
 
-def run_all(settings: Profile, *, only: Sequence[str] = (), record: bool = False) -> None:
+def run_all(
+    settings: Profile, *, only: Sequence[str] = (), record: bool = False, workers: Workers | None = None
+) -> None:
     """Run every analysis, or those named; with ``record`` also copy the tables into ``book/recorded/``.
+
+    With ``workers``, they compute the analyses' points first; the tables are computed here in any case. A
+    point that failed there is not tried again here.
 
     An analysis that fails, or lacks points that failed, is reported and the others go on;
     :class:`AnalysesFailed`, at the end, names them, once for each reason. Raises ValueError for an unknown
@@ -86,6 +102,9 @@ def run_all(settings: Profile, *, only: Sequence[str] = (), record: bool = False
             raise ValueError(unknown("analysis", name, ANALYSES))
     progress.say(provenance.banner(settings))
     names = only or list(ANALYSES)
+    if left := Store().clean() + remove_temporary(results.folder(settings)):
+        progress.say(f"deleted what killed runs left: {left} folders and temporary files")
+    lost = fan.compute(_points(names, settings), workers) if workers else {}
     expected = _seconds(settings)
     failed: dict[str, list[str]] = {}  # by reason
     mendable = True
@@ -94,7 +113,11 @@ def run_all(settings: Profile, *, only: Sequence[str] = (), record: bool = False
         about = f", about {progress.clock(left)} left" if left else ""
         progress.say(f"analysis {number + 1} of {len(names)}{about}")
         try:
-            frame = ANALYSES[name](settings)
+            with refusing(lambda kind, path: lost.get(path, "")):
+                frame = ANALYSES[name](settings)
+        except NotStored as error:  # said already, when its worker failed
+            failed.setdefault(str(error), []).append(name)
+            mendable = False
         except MENDABLE as error:
             if str(error) not in failed:
                 progress.say(f"{name} failed: {error}")
@@ -121,3 +144,12 @@ def _seconds(settings: Profile) -> dict[str, float]:
         with contextlib.suppress(OSError, ValueError):  # not there, or damaged
             return {name: entry.get("seconds") or 0 for name, entry in provenance.read(folder).items()}
     return {}
+
+
+def _points(names: Iterable[str], settings: Profile) -> list[Point]:
+    points = []
+    for name in names:
+        # An error here is one of the settings: the analysis will report it.
+        with contextlib.suppress(Exception):
+            points += POINTS.get(name, lambda settings: [])(settings)
+    return points

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import encoders, progress, statistics
-from helpers.analyses.finetuning import probed_models, probing_seeds, read_records
+from helpers.analyses.finetuning import probed_models, probing_seeds, read_records, tunings
 from helpers.analyses.runner import Rows, analysis
 from helpers.corpora.records import Sentence
 from helpers.encoders import Encoder
@@ -125,7 +125,7 @@ def estimates(folder: Path, kind: str, lengths: np.ndarray, n_bootstrap: int) ->
     return by_metric
 
 
-@analysis("structural_probe")
+@analysis("structural_probe", points=lambda s: tunings(s, probing_seeds(s)))
 def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Structural probes of all layers of all models on the parser's treebank, as in the paper's Figure 1.
 
