@@ -159,7 +159,11 @@ class Answers(TaskDefinition):
 
 
 def _contexts(tokenizer: Any, texts: set[str]) -> dict[str, tuple[list[int], np.ndarray]]:
-    """Wordpieces of each text and their first and last + 1 character, (n_pieces, 2)."""
+    """Wordpieces of each text and their first and last + 1 character, (n_pieces, 2).
+
+    Characters that the tokenizer drops (combining marks and vowel signs, in an uncased BERT) belong to the
+    piece that they are written on, so that an answer keeps them.
+    """
     ordered = sorted(texts)
     encoded = tokenizer(
         ordered,
@@ -170,9 +174,26 @@ def _contexts(tokenizer: Any, texts: set[str]) -> dict[str, tuple[list[int], np.
         verbose=False,
     )
     return {
-        text: (ids, np.array(spans, dtype=np.int32).reshape(-1, 2))
+        text: (ids, _with_marks(text, np.array(spans, dtype=np.int32).reshape(-1, 2)))
         for text, ids, spans in zip(ordered, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     }
+
+
+def _with_marks(text: str, spans: np.ndarray) -> np.ndarray:
+    """Spans (n_pieces, 2) that take in the characters beside a piece, up to a space, that no piece covers."""
+    covering = spans.copy()
+    ends = np.append(0, np.maximum.accumulate(spans[:, 1]))
+    starts = np.append(spans[:, 0], len(text))
+    for i in np.flatnonzero(starts > ends):  # the gap before piece i
+        gap = text[ends[i] : starts[i]]
+        if gap.isspace():
+            continue
+        runs = re.split(r"\s", gap)
+        if i > 0:
+            covering[i - 1, 1] = ends[i] + len(runs[0])
+        if i < len(spans) and (i == 0 or len(runs) > 1):
+            covering[i, 0] = starts[i] - len(runs[-1])
+    return covering
 
 
 def _answer_pieces(question: Question, spans: np.ndarray) -> tuple[int, int] | None:

@@ -34,6 +34,37 @@ def test_questions_point_at_their_answers(encode, encoder, questions):
         assert question.context[start:end] == question.answers[0].text
 
 
+@pytest.mark.parametrize(
+    "context, answer",
+    [
+        pytest.param("He met Jose\u0301 at the cafe\u0301 in town.", "Jose\u0301", id="decomposed"),
+        pytest.param(
+            "He met Jose\u0301 at the cafe\u0301 in town.", "the cafe\u0301", id="decomposed, two words"
+        ),
+        pytest.param("He met José at the café in town.", "the café", id="composed"),
+        pytest.param("เขา อยู่ ที่นี่ แล้ว", "ที่นี่", id="Thai tone mark"),
+        pytest.param("वह दिल्ली में रहता है", "दिल्ली में", id="Devanagari vowel signs"),
+        pytest.param("see cats\u200d\u200b now", "cats\u200d\u200b", id="invisible characters"),
+        pytest.param("see \u200bcats now", "\u200bcats", id="invisible character first"),
+        pytest.param("\u0301cats see", "\u0301cats", id="mark at the start"),
+        pytest.param("see cats\u0301", "cats\u0301", id="mark at the end"),
+    ],
+)
+def test_a_perfect_model_has_exact_match_1_whatever_the_tokenizer_drops(encode, context, answer):
+    """Pieces have no place for the marks that an uncased tokenizer drops; spans of the context do."""
+    question = Question("q", "who ?", context, (Answer(answer, context.index(answer)),))
+    inputs = encode("QA", [question], max_length=64)
+    plain = encode("QA", [question], targets=False, max_length=64)
+    decoded = []
+    for feature in inputs.features:
+        starts, ends = (np.full(len(feature["ids"]), -5.0) for _ in range(2))
+        starts[feature["starts"]] = ends[feature["ends"]] = 5.0
+        decoded.append((starts, ends))
+    rows = ANSWERS.rows([question], plain, decoded)
+    assert rows[0]["answer"] == answer and rows[0]["start"] == context.index(answer)
+    assert ANSWERS.score([question], rows) == {"f1": 1.0, "exact_match": 1.0}
+
+
 def test_long_contexts_are_windowed(encode):
     words = [f"{'cats' if i % 2 else 'dogs'}" for i in range(40)]
     words[30] = "wolves"
