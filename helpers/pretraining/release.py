@@ -157,7 +157,9 @@ def summary(facts: dict[str, dict]) -> pd.DataFrame:
                 "hours": f"{run['hours']:.1f}",
                 "hardware": "; ".join(run["hardware"]),
                 "held-out loss, single pieces (nats)": f"{run['heldout']['mlm']:.3f}",
-                "held-out loss, whole words (nats)": f"{run['heldout'].get('whole_words_mlm', np.nan):.3f}",
+                "held-out loss, whole words (nats)": f"{run['heldout']['whole_words_mlm']:.3f}"
+                if "whole_words_mlm" in run["heldout"]
+                else "–",
                 "masked pieces right": f"{run['heldout']['mlm_accuracy']:.1%}",
                 "next sentence right": f"{run['heldout']['nsp_accuracy']:.1%}",
             }
