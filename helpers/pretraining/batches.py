@@ -28,7 +28,7 @@ class Batches(torch.utils.data.Dataset):
         )
         self.plain = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        self.continues = np.array([piece.startswith("##") for piece in pieces])
+        self.continues: np.ndarray = np.array([piece.startswith("##") for piece in pieces])
         self._epochs: dict[tuple[int, int], np.ndarray] = {}
         self._counts: dict[int, int] = {}
 
@@ -113,7 +113,7 @@ class Batches(torch.utils.data.Dataset):
             ids[row, [n_a - 1, n - 1]] = self.sep
             attended[row, :n] = 1
         masked, labels = self._mask(rng, ids)
-        arrays = dict(input_ids=ids, token_type_ids=types, attention_mask=attended)
+        arrays: dict[str, np.ndarray] = dict(input_ids=ids, token_type_ids=types, attention_mask=attended)
         arrays |= dict(masked=masked, labels=labels)
         if paired:
             arrays["is_random"] = is_random
@@ -122,12 +122,12 @@ class Batches(torch.utils.data.Dataset):
     def _mask(self, rng, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mask in place, 80 / 10 / 10 %; returns positions and original pieces, (sequences, n_masked)."""
         special = np.isin(ids, (self.cls, self.sep, self.pad))
-        chance = rng.random(ids.shape)
+        chance: np.ndarray = rng.random(ids.shape)
         if self.whole_words:
-            first = ~(self.continues[ids] & ~special)
+            first: np.ndarray = ~(self.continues[ids] & ~special)
             first[:, 0] = True
             word = first.cumsum(axis=1) - 1  # a word's pieces share the chance of its number
-            chance = np.take_along_axis(chance, word, axis=1)
+            chance = np.take_along_axis(chance, np.asarray(word), axis=1)
         chance[special] = 2.0
         order = np.argsort(chance, axis=1, kind="stable")
         share = self.recipe.masked

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -85,7 +86,7 @@ def evaluate(
     seed = int(folder.name.rpartition("seed")[2]) if "seed" in folder.name else None
     rows: list[dict] = []
 
-    def add(metric, model, inputs, values, groups, layer=None) -> None:
+    def add(metric: str, model: str, inputs: str, values: Any, groups: Any, layer: int | None = None) -> None:
         estimate = statistics.ratio(values, 1, groups, n_resamples=N_RESAMPLES, seed=sizes.seed)
         rows.append(
             dict(analysis=ANALYSIS, metric=metric, model=model, inputs=inputs, layer=layer, n=len(values))
@@ -97,7 +98,7 @@ def evaluate(
         for genre in dict.fromkeys(genres.tolist())
     }
     long: list[dict] = []
-    if AutoConfig.from_pretrained(folder).max_position_embeddings >= LONG:
+    if AutoConfig.from_pretrained(folder, trust_remote_code=False).max_position_embeddings >= LONG:
         long = masked_batches(test, tokenizer, np.full(len(genres), True), sizes.windows, sizes.seed, LONG)
     gaps = {
         label: cloze_batches(test, tokenizer, counts, ranks, sizes.cloze, sizes.seed)
@@ -106,19 +107,17 @@ def evaluate(
     gaps = {label: batches for label, batches in gaps.items() if batches}  # some texts lack such words
     pairs = {kind: minimal_pairs(kind, sizes.pairs, sizes.seed) for kind in KINDS}
     for model_name, random_init in (("Base", None), ("Random", 0), ("Unigram", None)):
-        if model_name == "Unigram":
-            scorer = Unigram(counts)
-        else:
-            scorer = Masked(load(folder, random_init), device)
+        model = None if model_name == "Unigram" else load(folder, random_init)
+        scorer = Unigram(counts) if model is None else Masked(model, device)
         for genre, batches in masked.items():
             nll, right, group = _collect(scorer, batches)
             add("mlm_loss", model_name, genre, nll, group)
             add("mlm_accuracy", model_name, genre, right == 0, group)
-        if model_name == "Base":  # an idle block is one that the model does not miss
+        if model and model_name == "Base":  # an idle block is one that the model does not miss
             everything = [batch for batches in masked.values() for batch in batches]
             whole, _, group = _collect(scorer, everything)
-            for block in range(scorer.model.config.num_hidden_layers):
-                with _without(scorer.model, block):
+            for block in range(model.config.num_hidden_layers):
+                with _without(model, block):
                     nll, _, _ = _collect(scorer, everything)
                 add("mlm_loss_gained", "Base", "block left out", nll - whole, group, block)
         if long:  # not where all documents, or the encoder's inputs, are shorter
@@ -137,15 +136,19 @@ def evaluate(
             add("preferred", model_name, kind, preferred, np.arange(len(preferred)))
         progress.say(f"{model_name}: held-out text, cloze and minimal pairs done")
 
-    trees = [
-        [s for s in corpora.load("ud-ewt", split, path=treebank, limit=limit) if 3 <= len(s.words) <= 50]
+    trees: Any = [
+        [
+            s
+            for s in cast(Any, corpora.load("ud-ewt", split, path=treebank, limit=limit))
+            if 3 <= len(s.words) <= 50
+        ]
         for split, limit in (("train", sizes.train_sentences), ("dev", sizes.dev_sentences))
     ]
     add("pos_accuracy", "Lexicon", "ud-ewt", *lexicon_baseline(*trees))
     add("uuas", "Chain", "ud-ewt", *chain_baseline(trees[1]))
     for model_name, random_init in (("Base", None), ("Random", 0)):
         encoder = encoders.load(folder, random_init=random_init, device=device)
-        states = [
+        states: Any = [
             np.concatenate(list(encoders.hidden_states(encoder, part))).swapaxes(0, 1).astype(np.float32)
             for part in trees
         ]
@@ -158,8 +161,9 @@ def evaluate(
                 | dict(layer=layer, value=likeness, seed=seed, n=len(sample))
             )
         for layer, x, test_x, arcs in zip(encoder.layers, *states, found, strict=True):
-            add("pos_accuracy", model_name, "ud-ewt", *pos_probe(x, test_x, *trees), layer)
-            add("uuas", model_name, "ud-ewt", *arcs, layer)
+            right, sentence = pos_probe(x, test_x, *trees)
+            add("pos_accuracy", model_name, "ud-ewt", right, sentence, layer)
+            add("uuas", model_name, "ud-ewt", arcs[0], arcs[1], layer)
         progress.say(f"{model_name}: probes of {len(encoder.layers)} layers done")
     return results.table(rows)
 
@@ -194,14 +198,14 @@ def record(
 # -- models that score masked pieces -----------------------------------------------------------------
 
 
-def load(folder: Path, random_init: int | None = None):
+def load(folder: Path, random_init: int | None = None) -> Any:
     """A ``BertForPreTraining`` in float32, with its trained weights or fresh ones from a seed.
 
     Raises ValueError for encoders that are no BERT or lack a head for masked language modelling.
     """
     from transformers import AutoConfig, BertForPreTraining
 
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.model_type != "bert":
         raise ValueError(f"{folder}: a {config.model_type} model; only BERT can be measured here")
     if random_init is not None:
@@ -209,9 +213,10 @@ def load(folder: Path, random_init: int | None = None):
             torch.manual_seed(random_init)
             return BertForPreTraining(config).eval()
     with encoders.quiet():
-        model, info = BertForPreTraining.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
+        loaded: Any = BertForPreTraining.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
+    model, info = loaded
     if lacking := [key for key in info["missing_keys"] if key.startswith("cls.predictions")]:
         raise ValueError(f"{folder}: has no head for masked language modelling (lacks {lacking[0]})")
     return model.eval()
@@ -280,7 +285,8 @@ def fill(name: str | Path, texts: list[str], *, top: int = 5) -> pd.DataFrame:
     from transformers import AutoTokenizer
 
     folder = encoders.resolve(name)
-    tokenizer, scorer = AutoTokenizer.from_pretrained(folder), Masked(load(folder), "cpu")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    scorer = Masked(load(folder), "cpu")
     rows = []
     for given in texts:
         ids = tokenizer(given, return_tensors="pt", truncation=True)["input_ids"]
@@ -365,7 +371,8 @@ def cloze_batches(
     common = np.zeros(len(pieces), bool)
     common[order[slice(*ranks)]] = True
     rng = np.random.default_rng([seed, 3, *ranks])
-    rows, masked, labels = [], [], []
+    rows: list[list[int]] = []
+    masked, labels = [], []
     everything = np.ones(corpus.n_documents, bool)
     for start, stop in _stretches(corpus, everything, LENGTH - 2, rng):
         window = corpus.tokens[start:stop].astype(np.int64)
@@ -446,11 +453,11 @@ def distance_probes(
     n_fitted = len(train) - max(1, len(train) // 10)
     cut = sum(len(s.words) for s in train[:n_fitted])
     heads, lengths, _ = structural.arrays(train)
-    fitted = structural.Parsed(states[:, :cut], heads[:cut], lengths[:n_fitted])
-    stopping = structural.Parsed(states[:, cut:], heads[cut:], lengths[n_fitted:])
+    fitted = structural.Parsed(list(states[:, :cut]), heads[:cut], lengths[:n_fitted])
+    stopping = structural.Parsed(list(states[:, cut:]), heads[cut:], lengths[n_fitted:])
     trained = structural.fit("distance", fitted, stopping, rank=RANK, recipe=recipe, seed=seed, device=device)
     heads, lengths, keep = structural.arrays(heldout)
-    judged = structural.Parsed(heldout_states, heads, lengths)
+    judged = structural.Parsed(list(heldout_states), heads, lengths)
     scores = structural.evaluate("distance", trained.parameters["B"], judged, keep, device=device)
     return [_each(*both) for both in zip(scores["uuas_sum"].T, scores["uuas_count"].T, strict=True)]
 

@@ -1,9 +1,11 @@
 """Text for pre-training: documents from files or data sets, the vocabulary, wordpieces on disk."""
 
+import functools
 import lzma
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +94,7 @@ def write_split(texts: Iterable[list[str]], folder: Path, every: int = HELDOUT_E
         raise ValueError(f"{number} document; at least two are needed, one of them to be held out")
 
 
-def train_tokenizer(files: list[Path], size: int):
+def train_tokenizer(files: list[Path], size: int) -> Any:
     """Uncased WordPiece tokenizer of ``size`` pieces, trained on text files, as a BertTokenizerFast."""
     from tokenizers import BertWordPieceTokenizer
 
@@ -102,8 +104,12 @@ def train_tokenizer(files: list[Path], size: int):
     return _as_bert_tokenizer(trained.get_vocab())
 
 
-def _as_bert_tokenizer(vocabulary: dict[str, int]):
-    from transformers import BertTokenizerFast
+def _save_tokenizer(files: list[Path], size: int, folder: Path) -> None:
+    train_tokenizer(files, size).save_pretrained(folder)
+
+
+def _as_bert_tokenizer(vocabulary: dict[str, int]) -> Any:
+    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
 
     return BertTokenizerFast(vocab=vocabulary, do_lower_case=True, model_max_length=512)
 
@@ -190,25 +196,27 @@ def encode(files: list[Path], tokenizer, folder: Path) -> None:
     np.save(folder / "starts.npy", np.unique(starts))
 
 
-def prepare(files: list[Path], heldout: list[Path], vocabulary: int | str | Path, cache: store.Store):
+def prepare(
+    files: list[Path], heldout: list[Path], vocabulary: int | str | Path, cache: store.Store
+) -> tuple[Any, EncodedCorpus, EncodedCorpus]:
     """Tokenizer and encoded corpora: (tokenizer, training corpus, held-out corpus), from the store.
 
     ``vocabulary`` is the number of pieces of one trained on ``files``, or a folder with a tokenizer.
     """
-    from transformers import BertTokenizerFast
+    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
 
     if isinstance(vocabulary, int):
         hashes = {p.name: store.sha256(p) for p in files}
         vocabulary = cache.get(
             "vocabulary",
             {"files": hashes, "size": vocabulary, "schema": SCHEMA},
-            lambda folder: train_tokenizer(files, vocabulary).save_pretrained(folder),
+            functools.partial(_save_tokenizer, files, vocabulary),
         )
     if not (Path(vocabulary) / "tokenizer.json").is_file():
         raise FileNotFoundError(
             f"{vocabulary}: no tokenizer.json; give a tokenizer's folder or a number of pieces"
         )
-    tokenizer = BertTokenizerFast.from_pretrained(vocabulary)
+    tokenizer = BertTokenizerFast.from_pretrained(vocabulary, trust_remote_code=False)
     pieces = store.sha256(Path(vocabulary) / "tokenizer.json")
     corpora = []
     for part in (files, heldout):
@@ -217,12 +225,14 @@ def prepare(files: list[Path], heldout: list[Path], vocabulary: int | str | Path
             "tokenizer": pieces,
             "schema": SCHEMA,
         }
-        folder = cache.get("encoded-text", spec, lambda into, part=part: encode(part, tokenizer, into))
+        folder = cache.get("encoded-text", spec, functools.partial(encode, part, tokenizer))
         corpora.append(EncodedCorpus(folder))
-    return tokenizer, *corpora
+    return tokenizer, corpora[0], corpora[1]
 
 
-def prepare_documents(texts: list[list[str]], vocabulary: int | str | Path, cache: store.Store, every: int):
+def prepare_documents(
+    texts: list[list[str]], vocabulary: int | str | Path, cache: store.Store, every: int
+) -> tuple[Any, EncodedCorpus, EncodedCorpus]:
     """:func:`prepare` for documents at hand (lists of paragraphs), one in ``every`` of them held out."""
     spec = {"documents": store.digest(texts), "every": every, "schema": SCHEMA}
     folder = cache.get("text", spec, lambda into: write_split(texts, into, every))

@@ -21,6 +21,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -36,7 +37,7 @@ CPU_TOKENS = 4096  # wordpieces that a CPU takes at once: more leave its caches
 COMPILED_FROM = 5_000_000  # wordpieces of a run: compiling takes a minute or two
 
 
-def new_model(recipe: Recipe, tokenizer):
+def new_model(recipe: Recipe, tokenizer: Any) -> Any:
     """A freshly initialised ``BertForPreTraining`` of the recipe's shape; its seed is the recipe's.
 
     Dropout is off: no token is seen often enough to be learnt by heart. Two things start otherwise than in
@@ -59,7 +60,7 @@ def new_model(recipe: Recipe, tokenizer):
         attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = BertForPreTraining(config)
+    model: Any = BertForPreTraining(config)
     with torch.no_grad():
         model.bert.embeddings.position_embeddings.weight.copy_(_sinusoids(recipe.positions, recipe.hidden))
         for block in model.bert.encoder.layer:
@@ -75,7 +76,7 @@ def _sinusoids(positions: int, width: int) -> torch.Tensor:
     return 0.07 * torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def losses(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def losses(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Both objectives on a batch, summed: ``mlm`` and, of pairs, ``nsp`` (cross-entropy in nats).
 
     ``mlm_right`` and ``nsp_right`` count correct guesses. Vocabulary scores are computed at the masked
@@ -113,7 +114,7 @@ def _counts(batch: dict[str, torch.Tensor]) -> dict[str, int]:
     return {"n_masked": int((batch["labels"] != IGNORED).sum()), "n_pairs": pairs}
 
 
-def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 32) -> dict[str, float]:
+def evaluate(model: Any, batches: Batches, device: torch.device, n_batches: int = 32) -> dict[str, float]:
     """Held-out :func:`means` over the first batches of a held-out corpus."""
     model.eval()
     sums: dict[str, float] = {}
@@ -125,14 +126,16 @@ def evaluate(model, batches: Batches, device: torch.device, n_batches: int = 32)
     return means(sums)
 
 
-def judged(heldout: text.EncodedCorpus, tokenizer, recipe: Recipe) -> dict[str, Batches]:
+def judged(heldout: text.EncodedCorpus, tokenizer: Any, recipe: Recipe) -> dict[str, Batches]:
     """The held-out batches that all runs are evaluated on, whatever their recipe, by objective.
 
     ``mlm``: single segments of 128 wordpieces, pieces masked one by one, 15 % of them; ``whole_words``: the
     same, whole words masked; ``nsp``: pairs of segments.
     """
     length = min(JUDGED_LENGTH, recipe.positions)
-    settings = dict(seed=10_000, short_length=length, long_share=0.0, batch_tokens=2048, tokens=10**9)
+    settings: dict[str, Any] = dict(
+        seed=10_000, short_length=length, long_share=0.0, batch_tokens=2048, tokens=10**9
+    )
     single = dataclasses.replace(recipe, **settings, masked=0.15, next_sentence=0.0)
     pairs = dataclasses.replace(single, next_sentence=1.0)
     return {
@@ -152,7 +155,7 @@ def _add(sums: dict, parts: dict) -> None:
         sums[name] = sums[name] + value if name in sums else value
 
 
-def optimizers(model, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:
+def optimizers(model: Any, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:
     """The run's optimisers by name: AdamW and, unless the recipe has AdamW train everything, Muon.
 
     Muon (Jordan et al. 2024), scaled so that AdamW's rate suits it (Liu et al. 2025), trains the matrices of
@@ -173,7 +176,9 @@ def optimizers(model, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:
         {"params": plain, "weight_decay": 0.0},
     ]
     rate = recipe.learning_rate
-    found = {"adamw": torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-6, fused=True)}
+    found: dict[str, torch.optim.Optimizer] = {
+        "adamw": torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    }
     if muon:
         found["muon"] = torch.optim.Muon(
             muon, lr=rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
@@ -188,7 +193,7 @@ class Interrupted(RuntimeError):
 def pretrain(
     recipe: Recipe,
     folder: str | Path,
-    tokenizer,
+    tokenizer: Any,
     corpus: text.EncodedCorpus,
     heldout: text.EncodedCorpus,
     *,
@@ -211,16 +216,17 @@ def pretrain(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    device = _device(device)
-    model = new_model(recipe, tokenizer).to(device)
-    if device.type == "cpu":  # the fused kernel's bf16 backward pass is the slower one there
+    where = _device(device)
+    model = new_model(recipe, tokenizer).to(where)
+    if where.type == "cpu":  # the fused kernel's bf16 backward pass is the slower one there
         model.set_attn_implementation("eager")
     optimizing = optimizers(model, recipe)
     # What is summed since the last line of the log is kept too, or that line would be wrong after a stop.
-    step, tokens, seconds, pending = 0, 0, 0.0, {"tokens": 0, "seconds": 0.0, "sums": {}}
+    step, tokens, seconds = 0, 0, 0.0
+    pending: dict[str, Any] = {"tokens": 0, "seconds": 0.0, "sums": {}}
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        state = torch.load(checkpoint, map_location=where, weights_only=True)
         _check_same_run(Recipe(**state["recipe"]), recipe, state["step"], checkpoint)
         model.load_state_dict(state["model"])
         for name, optimizer in optimizing.items():
@@ -231,7 +237,7 @@ def pretrain(
     _drop_log_after(folder / "log.jsonl", step)
     known = read_log(folder)
     evaluated = {row["step"] for row in known if "heldout" in row}
-    for name, value in (("machine", _machine(device)), ("recipe", dataclasses.asdict(recipe))):
+    for name, value in (("machine", _machine(where)), ("recipe", dataclasses.asdict(recipe))):
         if [row[name] for row in known if name in row][-1:] != [value]:
             _log(folder, {"step": step, name: value})
 
@@ -244,22 +250,22 @@ def pretrain(
 
     def hold_out() -> None:
         if step not in evaluated:
-            held = evaluate(model, judges["mlm"], device)
+            held = evaluate(model, judges["mlm"], where)
             if recipe.paired(step - 1):
-                pairs = evaluate(model, judges["nsp"], device)
+                pairs = evaluate(model, judges["nsp"], where)
                 held |= {name: pairs[name] for name in ("nsp", "nsp_accuracy")}
             _log(folder, {"step": step, "tokens": tokens, "heldout": held})
             progress.say(f"step {step}: held-out MLM loss {held['mlm']:.3f}")
 
     # Shapes never change within a phase, so compiled code is made once for each.
     objective = torch.compile(losses, dynamic=False) if compile_model else losses
-    at_once = CPU_TOKENS if device.type == "cpu" else recipe.batch_tokens
+    at_once = CPU_TOKENS if where.type == "cpu" else recipe.batch_tokens
     loader = torch.utils.data.DataLoader(
         Batches(corpus, tokenizer, recipe),
         batch_size=None,
         sampler=range(step, recipe.steps),
-        num_workers=min(8, os.cpu_count() or 1) if device.type == "cuda" else 0,
-        pin_memory=device.type == "cuda",
+        num_workers=min(8, os.cpu_count() or 1) if where.type == "cuda" else 0,
+        pin_memory=where.type == "cuda",
     )
     judges = judged(heldout, tokenizer, recipe)
     milestones = {round(recipe.steps * (i / n_evaluations) ** 2) for i in range(n_evaluations)}
@@ -273,7 +279,7 @@ def pretrain(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
         n_tokens = int(batch["attention_mask"].sum())
-        _add(pending["sums"], backward(model, batch, device, at_once, objective))
+        _add(pending["sums"], backward(model, batch, where, at_once, objective))
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         for optimizer in optimizing.values():
             optimizer.step()
@@ -301,7 +307,7 @@ def pretrain(
             shown = [f"{name.upper()} {now_means[name]:.3f}" for name in ("mlm", "nsp") if name in now_means]
             progress.say(
                 f"step {step}/{recipe.steps}  {'  '.join(shown)}  "
-                f"{speed:,.0f} tokens/s{_peak_share(model, recipe, speed, device)}  {left / 60:.0f} min left"
+                f"{speed:,.0f} tokens/s{_peak_share(model, recipe, speed, where)}  {left / 60:.0f} min left"
             )
             pending = {"tokens": 0, "seconds": 0.0, "sums": {}}
             if now - saved > checkpoint_every:
@@ -318,7 +324,7 @@ def pretrain(
 
 
 def backward(
-    model, batch: dict[str, torch.Tensor], device: torch.device, at_once: int, objective=losses
+    model: Any, batch: dict[str, torch.Tensor], device: torch.device, at_once: int, objective: Any = losses
 ) -> dict:
     """Add a batch's gradient to the parameters', a part of ``at_once`` wordpieces at a time.
 
@@ -405,7 +411,7 @@ def _peak_share(model, recipe: Recipe, speed: float, device: torch.device) -> st
     return f" ({6 * (blocks + head) * speed / 989e12:.1%} of peak)"
 
 
-def save_model(model, tokenizer, folder: Path) -> Path:
+def save_model(model: Any, tokenizer: Any, folder: Path) -> Path:
     """Save in fp16 as ``BertForPreTraining``, with BERT's dropout switched on for fine-tuning."""
     model = model.to("cpu")
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
@@ -448,15 +454,16 @@ def run(
         del state
     recipe = replaced(base, settings)
     begun = out / "tokenizer" if (out / CHECKPOINT).exists() else None
+    vocabulary: int | str | Path = recipe.vocabulary if pieces is None else pieces
     if begun and pieces is None and "vocabulary" not in settings:
         vocabulary = begun
-    else:
-        vocabulary = recipe.vocabulary if pieces is None else pieces
     cache = cache or store.Store()
     files, held = text.training_files(corpus, heldout, cache)
     progress.say(f"{len(files)} text files; preparing vocabulary and text (minutes the first time)")
     tokenizer, train, test = text.prepare(files, held, vocabulary, cache)
-    if begun and tokenizer.get_vocab() != type(tokenizer).from_pretrained(begun).get_vocab():
+    if begun and (
+        tokenizer.get_vocab() != type(tokenizer).from_pretrained(begun, trust_remote_code=False).get_vocab()
+    ):
         raise ValueError(f"{out}: was begun with another vocabulary, which is in {begun}")
     if pieces is not None:
         recipe = dataclasses.replace(recipe, vocabulary=len(tokenizer))
@@ -467,8 +474,9 @@ def run(
     asked: list[int] = []  # signals to stop; the step under way is finished first
     before = {s: signal.signal(s, lambda s, _: asked.append(s)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        compiles = device_type != "cpu" or shutil.which("g++") is not None
-        options = dict(device=device, stop=lambda done: bool(asked), compile_model=compiles)
+        able = device_type != "cpu" or shutil.which("g++") is not None
+        compiles = able and recipe.tokens >= COMPILED_FROM
+        options: dict[str, Any] = dict(device=device, stop=lambda done: bool(asked), compile_model=compiles)
         return pretrain(recipe, out, tokenizer, train, test, **options)
     except Interrupted as stopped:
         progress.say(f"{stopped}; the same command goes on from there")
