@@ -93,6 +93,7 @@ def _layers(settings: Profile, encoder: Encoder) -> Sequence[int]:
 
 
 def _frozen(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation]:
+    blocks.separable(encoder.model, "frozen in part")
     rates = dict.fromkeys((task.recipe.learning_rate, *settings.head_rates))
     layers = sorted({-1, *_layers(settings, encoder)})
     return [Ablation("frozen", layer, rate) for layer in layers for rate in rates]
@@ -104,6 +105,7 @@ def _truncated(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation
 
 
 def _reinitialised(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation]:
+    blocks.separable(encoder.model, "drawn anew in part")
     n_blocks = len(encoder.layers) - 1
     lowest = {n_blocks, *(layer + 1 for layer in _layers(settings, encoder))}
     return [Ablation("reinitialised", layer) for layer in sorted(lowest, reverse=True)]

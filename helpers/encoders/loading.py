@@ -1,7 +1,8 @@
-"""Encoders by name: shipped, from a folder or the Hub, or with random weights."""
+"""Encoders loaded and checked: that the weights fit, that words get pieces, that no foreign code is run."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,25 @@ import torch
 
 from helpers import precision as numeric
 from helpers import store
+from helpers.encoders import families
+from helpers.encoders.registry import resolve, seeded
 
-ASSETS = Path(__file__).parents[1] / "assets"
-SCHEMA = 1  # raise when the tiny encoder changes
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+NAMED = 3  # tensors that a message names
+# Common words by script. A vocabulary that spells all of one script's is taken for that of a language.
+WORDS = (
+    ("water", "house", "they", "under", "new"),
+    ("вода", "дом", "они", "под", "новый"),
+    ("νερό", "σπίτι", "αυτοί", "κάτω", "νέο"),
+    ("ماء", "بيت", "هم", "تحت", "جديد"),
+    ("מים", "בית", "הם", "תחת", "חדש"),
+    ("पानी", "घर", "वे", "नीचे", "नया"),
+    ("জল", "ঘর", "তারা", "নিচে", "নতুন"),
+    ("நீர்", "வீடு", "அவர்கள்", "கீழே", "புதிய"),
+    ("น้ำ", "บ้าน", "เขา", "ใต้", "ใหม่"),
+    ("물", "집", "그들", "아래", "새"),
+    ("水", "家", "人", "下", "新"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,10 @@ class Encoder:
     def layers(self) -> range:
         """Layer numbers on the paper's axis: -1 for the embeddings, then the blocks."""
         return range(-1, self.model.config.num_hidden_layers)
+
+    @property
+    def family(self) -> families.Family:
+        return families.of(self.model.config)
 
     @property
     def width(self) -> int:
@@ -57,85 +78,6 @@ class Encoder:
     def templates(self) -> dict[bool, tuple]:
         """Special pieces around (False) one segment and (True) two: see :func:`_template`."""
         return {pair: _template(self.tokenizer, pair) for pair in (False, True)}
-
-
-def resolve(name: str | Path) -> Path:
-    """Local folder of an encoder.
-
-    ``name`` is ``minibert`` (seed 0) or ``minibert-seed<n>``, shipped with this package; ``tiny``, a
-    small random BERT for tests; a local folder in Hugging Face's format; or a Hub id, downloaded once.
-    Only configurations, tokenizers and weights are fetched, never code. Raises ValueError naming what
-    was tried.
-    """
-    name = str(name)
-    if name == "tiny":
-        return store.Store().get("tiny-encoder", {"schema": SCHEMA}, _build_tiny)
-    if name.startswith("minibert"):
-        folder = ASSETS / ("minibert-seed0" if name == "minibert" else name)
-        if not folder.is_dir():
-            raise ValueError(f"unknown encoder {name!r}; shipped: {', '.join(_shipped())}")
-        _check_shipped(folder)
-        return folder
-    if Path(name).is_dir():
-        if not (Path(name) / "config.json").is_file():
-            raise ValueError(f"{name}: not an encoder's folder, it has no config.json")
-        return Path(name)
-    if name.count("/") > 1 or name.startswith((".", "/", "~")):
-        raise ValueError(f"encoder folder {name} does not exist")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(
-                name,
-                allow_patterns=["*.json", "*.txt", "*.model", "model*.safetensors", "pytorch_model*.bin"],
-            )
-        )
-    except Exception as error:
-        raise ValueError(
-            f"encoder {name!r} is neither shipped ({', '.join(_shipped())}, tiny), a local folder, nor to "
-            f"be had from the Hugging Face Hub ({type(error).__name__}: {error})"
-        ) from error
-
-
-def _shipped() -> list[str]:
-    return ["minibert", *sorted(p.name for p in ASSETS.glob("minibert-*"))]
-
-
-def _check_shipped(folder: Path) -> None:
-    """Compare a shipped encoder's files with the checksums recorded when it was made."""
-    listed = folder / "SHA256SUMS"
-    if not listed.is_file():
-        raise store.DamagedArtifact(f"{listed}: missing; reinstall the package")
-    for line in listed.read_text(encoding="utf-8").splitlines():
-        expected, name = line.split()
-        if not (folder / name).is_file() or store.sha256(folder / name) != expected:
-            raise store.DamagedArtifact(f"{folder / name}: missing or altered; reinstall the package")
-
-
-def _build_tiny(folder: Path) -> None:
-    """A random BERT of 4 blocks x 32 with MiniBERT's vocabulary."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "minibert-seed0")
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    with seeded(0):
-        BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw from torch's generator, seeded within the block and as it was afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 @contextlib.contextmanager
@@ -166,24 +108,26 @@ def load(
 
     ``random_init`` draws fresh weights from that seed instead of the trained ones: the paper's Random
     baseline. ``precision`` of matrix products is ``bf16`` (autocast) or ``fp32``; None: the
-    faster one of this machine. Raises ValueError for an unknown name, a model without a fast tokenizer (words
-    cannot be aligned) or an unknown precision.
+    faster one of this machine. Code that comes with an encoder is never run.
+
+    Raises ValueError for an unknown name or precision; a model that is not of the families of
+    :mod:`helpers.encoders.families`; weights that do not fit the configuration, but for a pooler that is
+    missing; and a tokenizer that is missing, not fast (words cannot be aligned), or leaves ordinary words
+    unknown.
     """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
     if precision not in (None, *numeric.PRECISIONS):
         raise ValueError(f"unknown precision {precision!r}; valid: {', '.join(numeric.PRECISIONS)}")
     folder = resolve(name)
-    with quiet():
-        # Byte-level tokenizers need the space before each word; WordPiece ignores the option.
-        tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True)
-        if not tokenizer.is_fast:
-            raise ValueError(f"{name}: has no fast tokenizer, so words cannot be aligned to wordpieces")
-        with seeded(random_init or 0):  # a checkpoint may lack a part, such as the pooler, that is drawn then
+    with quiet(), _named(name):
+        config = _configuration(folder)
+        tokenizer = _tokenizer(folder, config)
+        with seeded(random_init or 0):  # a checkpoint may lack a pooler, which is drawn then
             if random_init is None:
-                model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+                model = _trained(folder, config)
             else:
-                model = AutoModel.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+                model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     place = numeric.device(device)
     return Encoder(
         name=str(name) if random_init is None else f"{name} (random {random_init})",
@@ -192,6 +136,132 @@ def load(
         fingerprint=fingerprint(folder, random_init),
         precision=precision or numeric.fastest(place),
     )
+
+
+@contextlib.contextmanager
+def _named(name: str | Path) -> Iterator[None]:
+    """Begin the messages of errors with the encoder's name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"encoder {name}: {error}") from error
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turn whatever a library raises at a file that it cannot make sense of into a ValueError."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"cannot read its {what} ({type(error).__name__}: {error})") from error
+
+
+def _configuration(folder: Path) -> Any:
+    """The configuration of a family that is supported, made without any code that came with it.
+
+    One without a ``model_type`` is taken for BERT's, whose first releases had none; whether it is, the
+    weights decide.
+    """
+    from transformers import CONFIG_MAPPING
+
+    with _reading("config.json"):
+        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(raw, dict):
+            raise ValueError("not an object")
+    family = families.named(str(raw.get("model_type") or "bert"), own_code="auto_map" in raw)
+    with _reading("config.json"):
+        config = CONFIG_MAPPING[family.model_type].from_dict(raw)
+    families.check(config)
+    config.name_or_path = str(folder)
+    config._attn_implementation = None  # it may name code on the Hub
+    return config
+
+
+def _trained(folder: Path, config: Any) -> torch.nn.Module:
+    """The model with its trained weights, all of them, but for a pooler that is missing."""
+    from transformers import AutoModel
+
+    with _reading("weights"):
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # to name them ourselves
+            output_loading_info=True,
+        )
+    own = {name for name, _ in model.named_children()} - {"pooler"}
+    prefix = f"{model.base_model_prefix}."
+    # Tables of positions were saved with older versions; other tensors below the model's own parts are layers
+    # that the configuration does not know.
+    left = (name.removeprefix(prefix) for name in report["unexpected_keys"])
+    problems = {
+        "missing": [name for name in report["missing_keys"] if not name.startswith("pooler.")],
+        "of another shape": [
+            name if isinstance(name, str) else name[0] for name in report["mismatched_keys"]
+        ],
+        "unknown to it": [n for n in left if n.split(".")[0] in own and not n.endswith("position_ids")],
+    }
+    if any(problems.values()) or report["error_msgs"]:
+        said = [f"{len(names)} {what} ({_first(names)})" for what, names in problems.items() if names]
+        if problems["missing"] and report["unexpected_keys"]:
+            said.append(f"the file has, among others, {_first(report['unexpected_keys'])}")
+        family = families.of(config).name
+        raise ValueError(
+            f"the weights are not those of the {family} that config.json describes: tensors "
+            f"{'; '.join([*said, *report['error_msgs']])}"
+        )
+    return model
+
+
+def _first(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:NAMED]) + (", ..." if len(ordered) > NAMED else "")
+
+
+def _tokenizer(folder: Path, config: Any) -> Any:
+    """The tokenizer, checked: fast, with pieces for ordinary words, all of which the model has."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import AutoTokenizer
+
+    if not any(any(folder.glob(pattern)) for pattern in VOCABULARIES):
+        raise ValueError(f"no tokenizer in {folder}; one of these is needed: {', '.join(VOCABULARIES)}")
+    with _reading("tokenizer"):
+        # Byte-level tokenizers need the space before each word; WordPiece ignores the option, and so do
+        # classes of no family, such as ModernBERT's.
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, config=config, add_prefix_space=True, trust_remote_code=False
+        )
+    if not tokenizer.is_fast:
+        raise ValueError("no fast tokenizer, so words cannot be aligned to wordpieces")
+    if isinstance(splitting := tokenizer.backend_tokenizer.pre_tokenizer, ByteLevel):
+        splitting.add_prefix_space = True
+    spelled = [words for words in WORDS if all(_pieces(tokenizer, [word]) for word in words)]
+    if not spelled:
+        raise ValueError(
+            f"its tokenizer has no pieces for ordinary words of any language ({', '.join(WORDS[0])}, ...); "
+            "the vocabulary is missing or another tokenizer's"
+        )
+    if any(_pieces(tokenizer, words) != _pieces(tokenizer, " ".join(words)) for words in spelled):
+        raise ValueError("its tokenizer gives words by themselves other pieces than words in a text")
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= config.vocab_size:
+        raise ValueError(
+            f"its tokenizer numbers pieces up to {highest}, the model has only {config.vocab_size} of them; "
+            "they do not belong together"
+        )
+    if not _template(tokenizer, False)[0]:
+        raise ValueError("its tokenizer puts no special piece, such as [CLS], before a text")
+    return tokenizer
+
+
+def _pieces(tokenizer: Any, text: str | Sequence[str]) -> list[int]:
+    """Pieces of a text or of words; none if one of them is unknown."""
+    split = not isinstance(text, str)
+    ids = tokenizer(list(text) if split else text, is_split_into_words=split, add_special_tokens=False)[
+        "input_ids"
+    ]
+    return [] if tokenizer.unk_token_id in ids else ids
 
 
 def fingerprint(folder: Path, random_init: int | None = None) -> str:

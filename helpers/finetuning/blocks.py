@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from helpers import encoders, store
-from helpers.encoders import Encoder
+from helpers.encoders import Encoder, families
+from helpers.encoders.families import Family
 from helpers.finetuning import batches
 from helpers.finetuning.batches import Inputs
 from helpers.finetuning.prediction import Predictor, TaskModel
@@ -26,38 +27,52 @@ from helpers.finetuning.prediction import Predictor, TaskModel
 PRECISION = np.float16  # of stored states: bfloat16's matrix products in the blocks err eight times as much
 
 
-def section(model: nn.Module, start: int, stop: int) -> nn.Module:
+def section(model: nn.Module, start: int, stop: int, *, top: bool = True) -> nn.Module:
     """Blocks ``start`` to ``stop - 1`` of an encoder as a model of their own, which shares their weights.
 
     From block 0 on it has the embeddings and is called like the encoder. From a later one it is called with
-    ``inputs_embeds``, the states (n_inputs, n_pieces, d) of layer ``start - 1``. What is above the blocks
-    (BERT's pooler) is kept in either case. Raises ValueError if the model's blocks cannot be told apart.
+    ``inputs_embeds``, the states (n_inputs, n_pieces, d) that block ``start - 1`` gives. What reads the last
+    block (BERT's pooler, ModernBERT's norm) is kept in either case, unless ``top`` is false. Raises
+    ValueError as :func:`separable`.
     """
-    *path, name = blocks_path(model)
-    view = inner = _shallow(model)
+    family = separable(model, "cut into blocks")
+    kept = model.get_submodule(family.blocks)[start:stop]
+    if family.never_empty and not len(kept):
+        kept.append(_Unchanged())
+    parts: dict[str, nn.Module | None] = {family.blocks: kept}
     if start > 0:
-        view.embeddings = _AsGiven()
-    for step in path:
-        setattr(inner, step, _shallow(getattr(inner, step)))
-        inner = getattr(inner, step)
-    setattr(inner, name, getattr(inner, name)[start:stop])
-    return view
+        parts |= {"embeddings": _AsGiven()}
+        parts |= {part: nn.Identity() for part in family.beneath} | {part: None for part in family.first}
+    if not top:
+        parts |= {part: None if part == "pooler" else nn.Identity() for part in family.above}
+    return _with(model, parts)
 
 
-def blocks_path(model: nn.Module) -> list[str]:
-    """Where an encoder's list of blocks is, attribute by attribute: ``["encoder", "layer"]`` in BERT."""
-    number = model.config.num_hidden_layers
-    lists = [n for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == number]
-    if len(lists) != 1 or not hasattr(model, "embeddings") or hasattr(model, "embeddings_project"):
-        raise _inseparable(model)
-    return lists[0].split(".")
+def separable(model: nn.Module, what: str) -> Family:
+    """The family of a model whose blocks have weights of their own.
+
+    Raises ValueError, saying ``what`` cannot be done, if they have not, and for a family that is not listed.
+    """
+    family = families.of(model.config)
+    if family.one_block:
+        raise ValueError(
+            f"{family.name} cannot be {what}: all its blocks are one set of weights, applied again and again"
+        )
+    return family
 
 
-def _inseparable(model: nn.Module) -> ValueError:
-    return ValueError(
-        f"cannot tell the blocks of a {model.config.model_type} encoder apart; BERT, RoBERTa, DistilBERT "
-        "and those built like them can be frozen in part"
-    )
+def _with(model: nn.Module, parts: Mapping[str, nn.Module | None]) -> nn.Module:
+    """A twin of the model that has other parts where it has any, and shares all else."""
+    twin = _shallow(model)
+    for path, part in parts.items():
+        *parents, name = path.split(".")
+        holder = twin
+        for step in parents:
+            setattr(holder, step, _shallow(getattr(holder, step)))
+            holder = getattr(holder, step)
+        if getattr(holder, name, None) is not None:
+            setattr(holder, name, part)
+    return twin
 
 
 def _shallow(module: nn.Module) -> nn.Module:
@@ -67,11 +82,22 @@ def _shallow(module: nn.Module) -> nn.Module:
     return twin
 
 
+def _has(model: nn.Module, part: str) -> bool:
+    return any(name == part for name, _ in model.named_modules())
+
+
 class _AsGiven(nn.Module):
     """In the place of embeddings: states that have been through them already."""
 
     def forward(self, input_ids=None, inputs_embeds=None, *_, **__) -> torch.Tensor:
         return inputs_embeds
+
+
+class _Unchanged(nn.Module):
+    """In the place of a block: what it reads, and no attention."""
+
+    def forward(self, states, *_, **__) -> tuple[torch.Tensor, None]:
+        return states, None
 
 
 # -- cut off, drawn anew ----------------------------------------------------------------------------
@@ -80,34 +106,45 @@ class _AsGiven(nn.Module):
 def truncated(encoder: Encoder, layer: int) -> nn.Module:
     """The encoder without the blocks above ``layer``, whose output becomes the last hidden states.
 
-    It shares the encoder's weights; what is above the blocks (BERT's pooler) now reads that layer. Raises
-    ValueError for a block that the encoder lacks.
+    It shares the encoder's weights; what is above the blocks (BERT's pooler, ModernBERT's norm) now reads
+    that layer. Raises ValueError for a block that the encoder lacks.
     """
     _check_block(encoder, layer, encoder.layers[-1])
-    model = section(encoder.model, 0, layer + 1)
-    model.config = copy.deepcopy(encoder.model.config)
-    model.config.num_hidden_layers = layer + 1
+    family = encoder.family
+    config = copy.deepcopy(encoder.model.config)
+    config.num_hidden_layers = layer + 1
+    for name in family.per_block:
+        setattr(config, name, getattr(config, name)[: layer + 1])
+    if family.one_block:  # applied less often
+        holder = family.blocks.rpartition(".")[0]
+        stack = _shallow(encoder.model.get_submodule(holder))
+        stack.config = config
+        model = _with(encoder.model, {holder: stack})
+    else:
+        model = section(encoder.model, 0, layer + 1)
+    model.config = config
     return model
 
 
 def reinitialised(encoder: Encoder, lowest: int, seed: int) -> nn.Module:
     """The encoder with its blocks from ``lowest`` on drawn anew, as its configuration draws them.
 
-    What is above the blocks (BERT's pooler) is drawn anew with them, as in Zhang et al. (2021; "Revisiting
-    Few-sample BERT Fine-tuning"). If ``lowest`` is the number of blocks, nothing is. The encoder itself
-    stays as it is. Raises ValueError for a larger number.
+    What is above the blocks (BERT's pooler, ModernBERT's norm) is drawn anew with them, as in Zhang et al.
+    (2021; "Revisiting Few-sample BERT Fine-tuning"). If ``lowest`` is the number of blocks, nothing is. The
+    encoder itself stays as it is. Raises ValueError for a larger number, and as :func:`separable`.
     """
+    family = separable(encoder.model, "drawn anew in part")
     _check_block(encoder, lowest, len(encoder.layers) - 1)
     model = copy.deepcopy(encoder.model)
     if lowest == len(encoder.layers) - 1:
         return model
     with encoders.seeded(seed):
         fresh = type(model)(model.config).to(encoder.device)
-    parts = [".".join([*blocks_path(model), str(block)]) for block in range(lowest, len(encoder.layers) - 1)]
-    if getattr(model, "pooler", None) is not None:
-        parts.append("pooler")
+    parts = [f"{family.blocks}.{block}" for block in range(lowest, len(encoder.layers) - 1)]
+    parts += [*family.above, *(family.first if lowest == 0 else ())]
     for part in parts:
-        model.get_submodule(part).load_state_dict(fresh.get_submodule(part).state_dict())
+        if _has(model, part):
+            model.get_submodule(part).load_state_dict(fresh.get_submodule(part).state_dict())
     return model.eval()
 
 
@@ -131,18 +168,22 @@ def saved(encoder: Encoder, model: nn.Module) -> Iterator[Path]:
 def _check_sections(encoder: Encoder) -> None:
     """Raise ValueError unless the blocks, one after another, give what the whole encoder gives.
 
-    They do not where the encoder has something between or above its blocks, such as a last norm.
+    They do not where the family's entry lacks something between or above the blocks.
     """
+    family = separable(encoder.model, "frozen in part")
+    last = encoder.layers[-1]
     read = encoder.tokenizer("one two three", return_tensors="pt", return_token_type_ids=False)
     read = read.to(encoder.device)
     with torch.inference_mode():
         whole = encoder.model(**read).last_hidden_state
-        states = section(encoder.model, 0, 1)(**read).last_hidden_state
-        for block in range(1, encoder.model.config.num_hidden_layers):
-            above = section(encoder.model, block, block + 1)
-            states = above(inputs_embeds=states, attention_mask=read["attention_mask"]).last_hidden_state
+        states = section(encoder.model, 0, 1, top=last == 0)(**read).last_hidden_state
+        for block in range(1, last + 1):
+            part = section(encoder.model, block, block + 1, top=block == last)
+            states = part(inputs_embeds=states, attention_mask=read["attention_mask"]).last_hidden_state
     if not torch.allclose(states, whole, rtol=1e-3, atol=1e-3):
-        raise _inseparable(encoder.model)
+        raise ValueError(
+            f"{encoder.name} cannot be frozen in part: the blocks of this {family.name} do not add up to it"
+        )
 
 
 class _LastStates(nn.Module):
@@ -198,7 +239,7 @@ class Prefix:
     def _advance(self, inputs: Inputs, ends: np.ndarray, kept: np.memmap, block: int) -> None:
         """Put the states of ``block`` in the place of those of the block below, a batch at a time."""
         encoder = self.encoder
-        model = TaskModel(section(encoder.model, block, block + 1), _LastStates()).eval()
+        model = TaskModel(section(encoder.model, block, block + 1, top=False), _LastStates()).eval()
         places = [slice(end - length, end) for end, length in zip(ends, inputs.lengths, strict=True)]
         below = Inputs(
             [
@@ -221,8 +262,12 @@ class Prefix:
 def above(predictor: Predictor, prefix: Prefix, layer: int) -> Predictor:
     """The predictor with the blocks above ``layer`` for its model, reading the prefix's states of that layer.
 
-    Blocks and head are the given predictor's own: training the one trains the other.
+    Blocks and head are the given predictor's own: training the one trains the other. What blocks on both
+    sides use stays as it is, since nothing below may change.
     """
     encoder = predictor.encoder
+    for part in encoder.family.shared:
+        if _has(encoder.model, part):
+            encoder.model.get_submodule(part).requires_grad_(False)
     model = TaskModel(section(encoder.model, layer + 1, len(encoder.layers)), predictor.model.head)
     return dataclasses.replace(predictor, model=model, below=functools.partial(prefix.states, layer=layer))

@@ -1,6 +1,7 @@
 """Blocks cut off, drawn anew or frozen, against the encoder's hidden states.
 
-Training above shared states against the plain way of freezing.
+Training above shared states against the plain way of freezing. Other families than BERT:
+``tests/encoders/test_families.py``.
 """
 
 import functools
@@ -21,68 +22,6 @@ RECIPE = TuningRecipe(epochs=3, learning_rate=1e-3, batch_size=5, max_length=32)
 @pytest.fixture
 def cache(tmp_path):
     return Store(tmp_path / "store")
-
-
-def _other(kind: str):
-    """A small random encoder of another family, with dropout."""
-    import transformers
-
-    common = dict(vocab_size=50, num_hidden_layers=3, num_attention_heads=2, max_position_embeddings=40)
-    config = {
-        "bert": lambda: transformers.BertConfig(hidden_size=16, intermediate_size=32, **common),
-        "roberta": lambda: transformers.RobertaConfig(hidden_size=16, intermediate_size=32, **common),
-        "distilbert": lambda: transformers.DistilBertConfig(dim=16, hidden_dim=32, **common),
-    }[kind]()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return transformers.AutoModel.from_config(config).eval()
-
-
-@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
-def test_sections_join_to_the_encoder(kind):
-    model = _other(kind)
-    ids = torch.arange(5, 25).reshape(2, 10)
-    mask = torch.ones_like(ids)
-    mask[1, 6:] = 0
-    with torch.no_grad():
-        whole = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        for cut in (1, 2, 3):
-            below = blocks.section(model, 0, cut)(input_ids=ids, attention_mask=mask).last_hidden_state
-            torch.testing.assert_close(below, whole.hidden_states[cut])
-            rest = blocks.section(model, cut, 3)(inputs_embeds=below, attention_mask=mask)
-            torch.testing.assert_close(rest.last_hidden_state, whole.last_hidden_state)
-            if kind == "bert":
-                torch.testing.assert_close(rest.pooler_output, whole.pooler_output)
-        again = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-    assert len(again.hidden_states) == 4, "the model itself is left as it was"
-
-
-def test_an_encoder_whose_blocks_cannot_be_told_apart():
-    import transformers
-
-    config = transformers.AlbertConfig(
-        vocab_size=50, hidden_size=16, embedding_size=16, intermediate_size=32, num_attention_heads=2,
-        num_hidden_layers=3,
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="cannot tell the blocks of a albert encoder apart"):
-        blocks.section(transformers.AutoModel.from_config(config), 1, 3)
-
-
-def test_an_encoder_with_a_norm_above_its_blocks(folder, tmp_path):
-    """A section has the norm as well, so that blocks run one by one would go through it each time."""
-    import transformers
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    config = transformers.RobertaPreLayerNormConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=3,
-        num_attention_heads=2, max_position_embeddings=40, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    model = transformers.AutoModel.from_config(config)
-    torch.nn.init.constant_(model.LayerNorm.weight, 3)
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    with pytest.raises(ValueError, match="cannot tell the blocks of a roberta-prelayernorm encoder apart"):
-        blocks.Prefix(tmp_path / "model", tmp_path)
 
 
 # -- cut off, drawn anew ----------------------------------------------------------------------------
@@ -269,7 +208,7 @@ def test_the_same_as_the_plain_way(kind, layer, folder, cache, tmp_path, monkeyp
     _plainly(monkeypatch, layer)
     plain = _finetune(kind, folder, records, Store(tmp_path / "plain"))
     start, a, b = _start(kind, folder, records), _weights(plain), _weights(shared)
-    assert _distance(a, b) < 1e-4 * _distance(start, a)
+    assert _distance(a, b) < 2e-4 * _distance(start, a)
     assert plain.scores == shared.scores
     for row, other in zip(plain.predictions(), shared.predictions(), strict=True):
         assert row.keys() == other.keys()
@@ -327,7 +266,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, pairs, cache, tmp_path
     with monkeypatch.context() as patched:
         patched.setattr(progress, "steps", lambda what, done, total: seen.append(done))
         resumed = _finetune("NLI", folder, pairs, cache, frozen=0)
-    assert seen[0] == 7
+    assert seen[0] == 8
     other = blocks.Prefix(folder, tmp_path)
     whole = _finetune("NLI", folder, pairs, Store(tmp_path / "whole"), frozen=0, prefix=other)
     assert _distance(_weights(resumed), _weights(whole)) == 0
