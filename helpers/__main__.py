@@ -1,38 +1,85 @@
-"""The command line: ``python -m helpers --help``."""
+"""The command line: ``what-happens-to-bert --help``, or ``python -m helpers --help``."""
 
 import argparse
 import ast
+import os
 import sys
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from helpers import profiles
+from helpers import profiles, store
+from helpers.corpora.fetch import FetchError
+from helpers.validation import described, merged, nested
+from helpers.vocabulary import ANALYSES
+
+DISTRIBUTION = "what-happens-to-bert"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status. Errors that a user can mend are one line on stderr."""
+    """Run one command; returns the exit status.
+
+    0: done; 1: something failed; 2: a mistake that the user can mend, in one line on stderr; 130: stopped by
+    Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
+    if os.environ.get("FINETUNING_BOOK_HOME"):  # notebooks run in another working folder
+        os.environ["FINETUNING_BOOK_HOME"] = str(store.home())
     try:
         return options.run(options) or 0
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, FetchError) as error:
         print(f"helpers: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("helpers: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+# -- arguments -----------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help ends with lines that are only made when they are asked for."""
+
+    def __init__(self, *rest: Any, choices: Callable[[], list[str]] = list, **options: Any):
+        super().__init__(*rest, **options)
+        self.choices = choices
+
+    def format_help(self) -> str:
+        return "\n".join([super().format_help(), *self.choices()]).rstrip() + "\n"
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        print(DISTRIBUTION, version(DISTRIBUTION))
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
+    script = Path(sys.argv[0]).name == DISTRIBUTION
+    prog = DISTRIBUTION if script else "python -m helpers"
+    parser = _Parser(prog=prog, description="An executable book on BERT's representations.", choices=_choices)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    book = commands.add_parser("book", help="run every notebook and build the book")
+    book = commands.add_parser("book", help="run every notebook and build the book", choices=_choices)
     _settings_options(book)
     book.add_argument("--only", metavar="TEXT", help="run the notebooks whose name contains this, no pages")
     book.set_defaults(run=_book)
 
-    run = commands.add_parser("run", help="run the analyses without notebooks, resumably")
+    run = commands.add_parser("run", help="run the analyses without notebooks, resumably", choices=_choices)
     _settings_options(run)
     run.add_argument(
         "--only", action="append", default=[], metavar="ANALYSIS", help="this one alone; may be repeated"
     )
     run.add_argument("--record", action="store_true", help="also copy the results into book/recorded/")
+    run.add_argument(
+        "--executor",
+        metavar="WHERE",
+        help="compute what is independent first, in processes=4, local=4 (submitit) or slurm=20",
+    )
+    run.add_argument("--set-executor", **_assignments("an option of it, such as partition=gpu"))
     run.set_defaults(run=_run)
 
     data = commands.add_parser("data", help="list, fetch and verify the corpora")
@@ -40,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("names", nargs="*", metavar="corpus", help="default: those of the quick profile")
     data.set_defaults(run=_data)
 
-    pretrain = commands.add_parser("pretrain", help="pre-train a BERT from raw text, resumably")
+    pretrain = commands.add_parser(
+        "pretrain", help="pre-train a BERT from raw text, resumably", choices=_recipe
+    )
     pretrain.add_argument(
         "corpus", help="folder of .txt or .txt.xz files, a paragraph a line, or a Hub data set"
     )
@@ -52,71 +101,113 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _assignments(what: str) -> dict:
+def _assignments(what: str) -> dict[str, Any]:
     return dict(action="append", default=[], metavar="NAME=VALUE", help=f"{what}; may be repeated")
 
 
 def _settings_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", default="quick", help=f"one of {', '.join(profiles.PROFILES)}")
-    parser.add_argument("--set", **_assignments("replace a setting of the profile, such as n_tokens=1000"))
-    parser.add_argument("--data", **_assignments("use a local folder for a corpus: ud-ewt=FOLDER"))
+    parser.add_argument("--profile", help=f"one of {', '.join(profiles.PROFILES)}; default: quick")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in a TOML file")
+    parser.add_argument(
+        "--set", **_assignments("a setting, such as n_tokens=1000 or tasks.Dep.recipe.epochs=2")
+    )
+    parser.add_argument("--data", **_assignments("a local folder for a corpus: ud-ewt=FOLDER"))
+
+
+def _choices() -> list[str]:
+    """Lines on the profiles, the analyses and the settings, with costs and defaults."""
+    lines = ["profiles, and what they cost on two cores:"]
+    lines += [f"  {name:<18} {profiles.COSTS[name]}" for name in profiles.PROFILES]
+    lines += ["", "analyses:"]
+    lines += [f"  {name:<18} {what}" for name, what in ANALYSES.items()]
+    lines += ["", "settings, and what they are in the profile quick:"]
+    tasks: dict[str, tuple[str, list[str]]] = {}
+    for name, value, about in described(profiles.PROFILES["quick"]):
+        kind, _, rest = name.partition(".")
+        if kind in ("tasks", "sweep"):  # which have the same settings for each model
+            model, _, setting = rest.partition(".")
+            tasks.setdefault(f"{kind}.MODEL.{setting}", (about, []))[1].append(value)
+        else:
+            lines.append(f"  {name} = {value}  ({about})")
+    for name, (about, values) in tasks.items():
+        if name.startswith("tasks."):
+            lines.append(f"  {name} = {', '.join(values)}  ({about})")
+    models = ", ".join(task.model for task in profiles.PROFILES["quick"].tasks)
+    lines.append(f"  MODEL is {models}; sweep.MODEL has the same settings, for the layer ablations")
+    return lines
+
+
+def _recipe() -> list[str]:
+    """Lines on the settings of pre-training, with their defaults."""
+    from helpers.pretraining.recipe import Recipe
+
+    return ["settings:", *(f"  {name} = {value}  ({about})" for name, value, about in described(Recipe()))]
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
-    found = {}
+    pairs = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"expected NAME=VALUE, got {text!r}")
-        found[name.strip()] = value.strip()
-    return found
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
-def _literals(texts: list[str]) -> dict:
-    found = {}
-    for name, value in _pairs(texts).items():
-        try:
-            found[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[name] = value  # a plain word is a string
-    return found
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text  # a plain word
 
 
-def _overrides(options) -> dict:
-    overrides = _literals(options.set)
-    if options.data:
-        overrides["paths"] = {k: str(Path(v).expanduser().resolve()) for k, v in _pairs(options.data).items()}
-    return overrides
+def _settings(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The profile's name and the changes to it: of the file, of ``--set`` where given, of ``--data``."""
+    changes = profiles.from_file(options.config) if options.config else {}
+    profile = options.profile or changes.pop("profile", "quick")
+    changes.pop("profile", None)
+    changes = merged(changes, nested(_pairs(options.set)))
+    return profile, merged(changes, {"paths": _pairs(options.data)} if options.data else {})
 
 
-def _book(options) -> int:
+# -- commands ------------------------------------------------------------------------------------------
+
+
+def _book(options: argparse.Namespace) -> int:
     from helpers import book
 
-    return book.build(options.profile, only=options.only, overrides=_overrides(options))
+    profile, changes = _settings(options)
+    return book.build(profile, only=options.only, overrides=changes)
 
 
-def _run(options) -> int:
-    from helpers import analyses
+def _run(options: argparse.Namespace) -> int:
+    from helpers import analyses, executors, results
+    from helpers.analyses import inputs
 
-    settings = profiles.settings(options.profile, **_overrides(options))
+    own = {name: _literal(value) for name, value in _pairs(options.set_executor).items()}
+    if own and not options.executor:
+        raise ValueError("--set-executor needs --executor")
+    workers = executors.workers(options.executor, own) if options.executor else None
+    profile, changes = _settings(options)
+    settings = profiles.settings(profile, **changes)
+    if options.record and not results.RECORDED.is_dir():
+        raise ValueError(f"--record needs a clone of the repository: there is no {results.RECORDED}")
+    inputs.check(settings, options.only)
+    inputs.fetch(settings, options.only)
     try:
-        analyses.run_all(settings, only=options.only, record=options.record)
-    except analyses.AnalysesFailed as error:  # the tracebacks are above
+        analyses.run_all(settings, only=options.only, record=options.record, workers=workers)
+    except analyses.AnalysesFailed as error:  # what there is to trace has been shown
         print(f"helpers: {error}", file=sys.stderr)
-        return 1
+        return 2 if error.mendable else 1
     return 0
 
 
-def _data(options) -> int:
+def _data(options: argparse.Namespace) -> int:
     from helpers import corpora
-    from helpers.corpora import fetch
 
     if options.action == "fetch":
         quick = profiles.settings("quick")
-        try:
-            corpora.download(options.names or sorted({t.corpus for t in quick.tasks} | {quick.text}))
-        except fetch.FetchError as error:
-            raise ValueError(str(error)) from None
+        corpora.download(options.names or sorted({t.corpus for t in quick.tasks} | {quick.text}))
     elif options.action == "verify":
         rows = corpora.verify(options.names or None)
         for row in rows:
@@ -140,11 +231,17 @@ def _state(value: bool | None, yes: str, no: str, neither: str) -> str:
     return neither if value is None else yes if value else no
 
 
-def _pretrain(options) -> None:
+def _pretrain(options: argparse.Namespace) -> None:
     from helpers.pretraining import training
 
-    settings = _literals(options.set)
-    training.run(options.corpus, options.out, settings, heldout=options.heldout, device=options.device)
+    settings: dict[str, Any] = dict(_pairs(options.set))
+    if "vocabulary" in settings:  # a number of wordpieces, or the folder of a tokenizer
+        try:
+            settings["vocabulary"] = float(settings["vocabulary"])
+        except ValueError:
+            settings["vocabulary"] = Path(settings["vocabulary"]).expanduser().absolute()
+    out = options.out.expanduser().absolute()
+    training.run(options.corpus, out, settings, heldout=options.heldout, device=options.device)
 
 
 if __name__ == "__main__":

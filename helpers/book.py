@@ -5,19 +5,25 @@ the sources, from which Jupyter Book builds the pages without running anything a
 kept in the store under all that its outputs depend on, so a second build runs only what changed.
 """
 
+import contextlib
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from helpers import corpora, profiles, progress, provenance, results, store
-from helpers.corpora import fetch
+from helpers import profiles, progress, provenance, results, store
+from helpers.analyses import inputs
+from helpers.validation import nested
 
 SOURCES = ("_config.yml", "_toc.yml", "book")
 OPTIONS = ("-W", "-n", "--keep-going", "--quiet")  # warnings are errors, references must resolve
@@ -37,7 +43,7 @@ def source_root() -> Path:
     root = Path(__file__).resolve().parents[1]
     if not (root / "_toc.yml").is_file():
         raise FileNotFoundError(
-            f"{root}: no _toc.yml; install from a clone of the repository (pip install -e .)"
+            f"{root} lacks the book's pages: build it in a clone of the repository (pip install -e '.[book]')"
         )
     return root
 
@@ -49,12 +55,15 @@ def notebooks(root: Path) -> list[Path]:
     return [Path(f"{n}.ipynb") for n in names if (root / f"{n}.ipynb").is_file()]
 
 
-def build(profile: str = "quick", *, only: str | None = None, overrides: dict | None = None) -> int:
+def build(
+    profile: str = "quick", *, only: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> int:
     """Make the book at a profile; returns 0, or 1 if a notebook or the build failed.
 
-    ``overrides`` replace single settings in every notebook that has that parameter; ``only`` runs just the
-    notebooks whose name contains it and builds no pages. Raises ValueError for unknown settings before
-    anything is run.
+    ``overrides`` replace single settings (:func:`helpers.profiles.settings`) in every notebook; ``only`` runs
+    just the notebooks whose name contains it and builds no pages. Before anything is run, raises ValueError
+    for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and FetchError if a corpus is not
+    to be had.
     """
     overrides = overrides or {}
     settings = profiles.settings(profile, **overrides)
@@ -63,51 +72,71 @@ def build(profile: str = "quick", *, only: str | None = None, overrides: dict | 
     if not chosen:
         names = ", ".join(n.stem for n in notebooks(root))
         raise ValueError(f"no notebook's name contains {only!r}; there are: {names}")
+    inputs.check(settings)
     output = store.home() / "_build"
     stage = output / "stage"
     began = time.time()
-    fetch_needed(settings)
+    inputs.fetch(settings)
     if only is None:
         shutil.rmtree(stage, ignore_errors=True)
-    parameters, inputs = {"profile": profile} | overrides, provenance.fingerprints(settings)
+    parameters = {"profile": profile} | _literals(overrides, settings)
+    dependencies = provenance.fingerprints(settings)
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
     outcomes = []
-    for number, name in enumerate(chosen):
-        left = sum(expected[n] for n in chosen[number:])
-        about = f"  (about {_clock(left)} left)" if left else ""
-        progress.say(f"[{number + 1}/{len(chosen)}] {name.stem}{about}")
-        outcomes.append(_run(root / name, stage / name, parameters, inputs))
-        if outcomes[-1].error:
-            progress.say(f"  FAILED: {outcomes[-1].error}")
-    for outcome in outcomes:
-        seconds = "from the store" if not outcome.seconds else _clock(outcome.seconds)
-        progress.say(f"  {outcome.name:<24} {'FAILED' if outcome.error else seconds}")
-    failed = [outcome for outcome in outcomes if outcome.error]
-    index = output / "html" / "index.html"
-    if only is None:
-        progress.say("building the pages")
-        if problem := _build_pages(root, stage, output):
-            progress.say(f"  FAILED: {problem}")
-            failed.append(Outcome("pages", 0, problem))
-        if index.is_file():
-            progress.say(f"the book: {index}")
-    else:
-        progress.say(f"notebooks as run: {stage / 'notebooks'}")
-    progress.say(f"{_clock(time.time() - began)} in all, {len(failed)} failed")
+    with _scratch(output):
+        for number, name in enumerate(chosen):
+            left = sum(expected[n] for n in chosen[number:])
+            about = f", about {progress.clock(left)} left" if left else ""
+            progress.say(f"notebook {number + 1} of {len(chosen)}, {name.stem}{about}")
+            outcomes.append(_run(root / name, stage / name, parameters, dependencies))
+            if outcomes[-1].error:
+                progress.say(f"  FAILED: {outcomes[-1].error}")
+        for outcome in outcomes:
+            seconds = progress.clock(outcome.seconds) if outcome.seconds else "from the store"
+            progress.say(f"  {outcome.name:<24} {'FAILED' if outcome.error else seconds}")
+        failed = [outcome for outcome in outcomes if outcome.error]
+        index = output / "html" / "index.html"
+        if only is None:
+            progress.say("building the pages")
+            if problem := _build_pages(root, stage, output):
+                progress.say(f"  FAILED: {problem}")
+                failed.append(Outcome("pages", 0, problem))
+            if index.is_file():
+                progress.say(f"the book: {index}")
+        else:
+            progress.say(f"notebooks as run: {stage / 'notebooks'}")
+    progress.say(f"{progress.clock(time.time() - began)} in all, {len(failed)} failed")
     return 1 if failed else 0
 
 
-def fetch_needed(settings: profiles.Profile) -> None:
-    """Download what a run needs and does not have; every corpus given as a local folder is left alone."""
-    needed = {task.corpus for task in settings.tasks} | {settings.text}
-    for row in corpora.describe(sorted(needed - set(settings.paths))):
-        if row["present"] is False:
-            size = f", {row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
-            progress.say(f"fetching {row['name']}: {row['source']} ({row['licence']}{size})")
-            try:
-                corpora.download([row["name"]])
-            except fetch.FetchError as error:
-                raise SystemExit(f"{error}") from None
+@contextlib.contextmanager
+def _scratch(output: Path) -> Iterator[None]:
+    """A temporary folder for all that runs within the block, deleted with all that is in it.
+
+    A kernel that is shut down does not delete its own. Compiled code is kept in ``output``.
+    """
+    before, folder_before = dict(os.environ), tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="book-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(output / "compiled"))
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = folder_before
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _literals(overrides: Mapping[str, Any], settings: profiles.Profile) -> dict[str, Any]:
+    """Overrides as parameters of a notebook: checked values, lists for tuples, dicts for settings within."""
+    parameters = {}
+    for name, value in nested(overrides).items():
+        if value is not None and not isinstance(value, dict):
+            value = getattr(settings, name)
+        elif name == "paths":
+            value = settings.paths
+        parameters[name] = list(value) if isinstance(value, tuple) else value
+    return parameters
 
 
 def _expected_seconds(path: Path, profile: str) -> float:
@@ -116,14 +145,14 @@ def _expected_seconds(path: Path, profile: str) -> float:
     return 60 * metadata.get("minutes", {}).get(profile, 0)
 
 
-def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Outcome:
+def _run(template: Path, target: Path, parameters: dict, dependencies: dict) -> Outcome:
     from papermill.exceptions import PapermillExecutionError
 
     recorded = sorted(p for p in results.RECORDED.rglob("*") if p.is_file())
     spec = {
         "notebook": store.sha256(template),
         "parameters": parameters,
-        "inputs": inputs,
+        "inputs": dependencies,
         "package": provenance.code_hash(),
         "recorded": {str(p.relative_to(results.RECORDED)): store.sha256(p) for p in recorded},
         "versions": provenance.versions(("papermill", "matplotlib", *provenance.PACKAGES)),
@@ -143,6 +172,8 @@ def _run(template: Path, target: Path, parameters: dict, inputs: dict) -> Outcom
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         if isinstance(error, PapermillExecutionError):  # its own message is the whole traceback
+            if error.ename == "KeyboardInterrupt":  # Ctrl-C reaches the kernel as well
+                raise KeyboardInterrupt from None
             message = f"cell {error.cell_index}: {error.ename}: {error.evalue}"
         unfinished = artifacts.path("notebook", spec).with_suffix(".partial") / template.name
         if unfinished.is_file():
@@ -159,16 +190,15 @@ def _papermill(template: Path, target: Path, parameters: dict) -> None:
 
     # The kernels' libraries ask for widgets that nothing here would show.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
-    known = papermill.inspect_notebook(str(template))
-    # Papermill would write a tuple as a string.
-    mine = {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items() if k in known}
+    # It warns of parameters that a notebook does not list; helpers.notebook takes every setting.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     notebook = papermill.execute_notebook(
         str(template),
         str(target),
-        mine,
+        parameters,
         kernel_name="python3",
         cwd=str(template.parent),
-        progress_bar={"desc": template.stem, "file": sys.stderr, "leave": False},
+        progress_bar=False,  # it would run into the lines of helpers.progress
         stderr_file=sys.stderr,  # what helpers.progress says
         config=Config(
             {
@@ -210,8 +240,3 @@ def _build_pages(root: Path, stage: Path, output: Path) -> str:
         "\n".join(lines[:20] or (done.stdout + done.stderr).splitlines()[-20:])
         + f"\n(log: {output / 'book.log'})"
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

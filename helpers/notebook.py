@@ -1,5 +1,6 @@
 """What every notebook does: take its parameters, show tables, put numbers into its prose."""
 
+import ast
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,23 +9,65 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from helpers import plotting, profiles, provenance
+from helpers.analyses import inputs
+from helpers.validation import unknown
 
-# Settings of a profile that are no single values, so that a notebook cannot have them as parameters.
-_NO_PARAMETERS = {"name", "tasks", "sweep", "edge", "structural"}
-PARAMETERS = {field.name for field in dataclasses.fields(profiles.Profile)} - _NO_PARAMETERS
+SETTINGS = {field.name for field in dataclasses.fields(profiles.Profile)} - {"name"}
+_INJECTED = "# Parameters"  # how the cell begins that papermill puts after the notebook's own
 
 
 def begin(variables: Mapping[str, Any]) -> profiles.Profile:
     """The settings that a notebook's parameters come to; prints what it runs on and sets the book's style.
 
     ``variables`` are its ``globals()``: ``profile``, and the settings of that profile which it replaces
-    (None: left as they are). Raises ValueError for an unknown profile or value.
+    (None: left as they are). Papermill may give any setting, also those that the notebook does not list.
+    Raises ValueError for an unknown profile, parameter or value, and for folders of corpora as
+    :func:`helpers.analyses.inputs.check_corpora` does.
     """
-    chosen = {name: value for name, value in variables.items() if name in PARAMETERS}
-    settings = profiles.settings(variables["profile"], **chosen)
+    given = _parameters(variables)
+    changes = {name: value for name, value in given.items() if name in SETTINGS}
+    settings = profiles.settings(given["profile"], **changes)
+    inputs.check_corpora(settings)
     plotting.use_style()
     print(provenance.banner(settings))
     return settings
+
+
+def _parameters(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What the parameters' cells set: the notebook's own and the one that papermill adds.
+
+    Other cells' variables may have the same names as settings, so the values are read in the cells' source.
+    """
+    cells = [cell for cell in variables.get("In", ()) if "profile" in _assigned(cell, variables)]
+    own = [cell for cell in cells if not cell.startswith(_INJECTED)]
+    if not own:  # not in a notebook
+        return dict(variables)
+    given = _assigned(own[-1], variables)
+    for cell in variables["In"]:
+        if cell.startswith(_INJECTED):
+            added = _assigned(cell, variables)
+            for name in added:
+                if name not in given and name not in SETTINGS:
+                    raise ValueError(unknown("parameter", name, [*given, *sorted(SETTINGS - set(given))]))
+            given |= added
+    return given
+
+
+def _assigned(source: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The names that a cell assigns at its top level and their values, as they now are if no literals."""
+    try:
+        lines = ast.parse(source).body
+    except SyntaxError:  # a cell of IPython's own commands
+        return {}
+    assigned = {}
+    for line in lines:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            name = line.targets[0].id
+            try:
+                assigned[name] = ast.literal_eval(line.value)
+            except ValueError:
+                assigned[name] = variables.get(name)
+    return assigned
 
 
 def recipes(tasks: Sequence[profiles.Task]) -> pd.DataFrame:

@@ -287,7 +287,7 @@ def settings(profile: str = "quick", **changes: Any) -> Profile:
         raise ValueError(unknown("profile", profile, PROFILES))
     base = PROFILES[profile]
     chosen = {name: value for name, value in nested(changes).items() if value is not None}
-    given = _located(chosen, Path.cwd())
+    given = located(chosen)
     if "sweep" in given and not base.sweep:
         base = replace(base, sweep=base.tasks)
     if base.sweep and isinstance(given.get("tasks"), Mapping):
@@ -320,20 +320,20 @@ def from_file(path: Path) -> dict[str, Any]:
         changes = tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: not a TOML file ({error})") from None
-    return _located(changes, path.resolve().parent)
+    return located(changes, path.resolve().parent)
 
 
-def _located(changes: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Changes with their folders absolute, relative ones being relative to ``base``."""
-    located = dict(changes)
-    encoder, paths = located.get("encoder"), located.get("paths")
+def located(changes: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
+    """Changes with their folders absolute; relative ones are in ``base``, by default the working folder."""
+    base, absolute = base or Path.cwd(), dict(changes)
+    encoder, paths = absolute.get("encoder"), absolute.get("paths")
     if isinstance(encoder, str) and encoder and not encoder.startswith(("minibert", "tiny")):
         place = _absolute(encoder, base)
         if place.is_dir() or encoder.startswith((".", "~")):  # else the name of one on the Hub
-            located["encoder"] = str(place)
+            absolute["encoder"] = str(place)
     if isinstance(paths, Mapping):
-        located["paths"] = {name: str(_absolute(str(value), base)) for name, value in paths.items()}
-    return located
+        absolute["paths"] = {name: str(_absolute(str(value), base)) for name, value in paths.items()}
+    return absolute
 
 
 def _absolute(text: str, base: Path) -> Path:

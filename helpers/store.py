@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -62,9 +63,18 @@ def refusing(refuse: Refuse) -> Iterator[None]:
 def home() -> Path:
     """Folder under which the store, results and built book live.
 
-    ``FINETUNING_BOOK_HOME`` if set, else the repository this package is installed from.
+    ``FINETUNING_BOOK_HOME`` if set (a relative one is in the working folder), else the clone of the
+    repository that this package is in, else a folder in the user's cache.
     """
-    return Path(os.environ.get("FINETUNING_BOOK_HOME") or Path(__file__).resolve().parents[1])
+    if given := os.environ.get("FINETUNING_BOOK_HOME"):
+        return Path(given).expanduser().absolute()
+    clone = Path(__file__).resolve().parents[1]
+    if (clone / "pyproject.toml").is_file():
+        return clone
+    cache = os.environ.get("XDG_CACHE_HOME") or (
+        "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    )
+    return Path(cache).expanduser() / "what-happens-to-bert"
 
 
 def sha256(path: Path) -> str:
@@ -280,22 +290,22 @@ class Store:
         """Check an artifact against its manifest, once for each Store, and return the manifest."""
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            files = manifest["files"]
-        except (OSError, ValueError, KeyError) as error:
+            files = {n: (e["bytes"], e["sha256"]) for n, e in manifest["files"].items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedArtifact(
                 f"{folder / MANIFEST}: no readable manifest ({error}); {_mend(folder)}"
             ) from None
         if folder in self._verified:
             return manifest
-        for name, expected in files.items():
+        for name, (n_bytes, content) in files.items():
             path = folder / name
             if not path.is_file():
                 raise DamagedArtifact(f"{path}: missing; {_mend(folder)}")
-            if path.stat().st_size != expected["bytes"]:
+            if path.stat().st_size != n_bytes:
                 raise DamagedArtifact(
-                    f"{path}: {path.stat().st_size} bytes, {expected['bytes']} expected; {_mend(folder)}"
+                    f"{path}: {path.stat().st_size} bytes, {n_bytes} expected; {_mend(folder)}"
                 )
-            if sha256(path) != expected["sha256"]:
+            if sha256(path) != content:
                 raise DamagedArtifact(f"{path}: content differs from its checksum; {_mend(folder)}")
         self._verified.add(folder)
         return manifest

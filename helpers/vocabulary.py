@@ -15,3 +15,17 @@ STRUCTURAL = {  # the measures of structural probes
 }
 SYNTACTIC = ("POS", "Constituents", "Dependencies", "SRL")  # probing tasks
 SEMANTIC = ("Entities", "Coreference", "SPR", "Relations")
+ANALYSES = {  # by the name of the table that each writes, in the order of a whole run
+    "finetuning": "scores of the fine-tuned models, and of what chance and shortcuts reach",
+    "corpus_baselines": "what each corpus gives away without a model",
+    "pair_probe": "whether an encoder that was not tuned tells NLI's labels apart",
+    "rsa": "similarity of the fine-tuned encoders to Base, by layer",
+    "rsa_by_rate": "the same with all tasks tuned at equal rates",
+    "out_of_domain": "the same on a task's own text and on text of other domains",
+    "structural_probe": "how much of the dependency tree each layer shows",
+    "edge_probing": "what each layer shows of parts of speech, roles, entities, relations and more",
+    "control_task": "how much of that is the probes' own learning",
+    "partial_freezing": "scores with the lower layers frozen",
+    "truncation": "scores with the upper layers cut off",
+    "reinitialisation": "scores with the upper layers drawn anew",
+}

@@ -6,9 +6,11 @@ import json
 import multiprocessing
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from helpers import store
 from helpers.store import (
     MANIFEST,
     DamagedArtifact,
@@ -244,3 +246,16 @@ def test_digest_is_that_of_canonical_json():
     import hashlib
 
     assert digest({"b": 1, "a": "é"}) == hashlib.sha256('{"a": "é", "b": 1}'.encode()).hexdigest()
+
+
+def test_home_is_the_given_folder_the_clone_or_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given, expected in (("here", "here"), ("~/there", "there"), (str(tmp_path / "x"), "x")):
+        monkeypatch.setenv("FINETUNING_BOOK_HOME", given)
+        assert store.home() == tmp_path / expected
+    monkeypatch.delenv("FINETUNING_BOOK_HOME")
+    assert store.home() == Path(__file__).resolve().parents[1]
+    monkeypatch.setattr(store, "__file__", str(tmp_path / "site-packages" / "helpers" / "store.py"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert store.home() == tmp_path / "cache" / "what-happens-to-bert"

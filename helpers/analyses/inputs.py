@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from helpers import corpora, encoders, profiles
+from helpers import corpora, encoders, profiles, progress
 from helpers.corpora import CORPORA, Pair, Question, edges
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile
@@ -76,11 +76,28 @@ def check_corpora(settings: Profile, only: Iterable[str] = ()) -> None:
         if CORPORA[task.corpus].kind is not wanted:
             fit = ", ".join(corpus.name for corpus in CORPORA.values() if corpus.kind is wanted)
             raise ValueError(f"{task.model} cannot be tuned on {task.corpus}; it can be on {fit}")
-    read = {name for analysis in only or READS for name in READS[analysis](settings)}
+    read = _read(settings, only)
     for name, folder in settings.paths.items():
         if name not in read:
             raise ValueError(f"{folder}: this run does not read {name}; {_readers(name, settings)}")
         _check_folder(name, Path(folder), settings)
+
+
+def fetch(settings: Profile, only: Iterable[str] = ()) -> None:
+    """Download into the store what the analyses read and it lacks; what is given as a folder is left alone.
+
+    Raises FetchError.
+    """
+    for name in sorted(_read(settings, only) - set(settings.paths)):
+        (row,) = corpora.describe([name])  # one by one: several come from the same source
+        if row["present"] is False:
+            size = f", {row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
+            progress.say(f"fetching {name}: {row['source']} ({row['licence']}{size})")
+            corpora.download([name])
+
+
+def _read(settings: Profile, only: Iterable[str]) -> set[str]:
+    return {name for analysis in only or READS for name in READS[analysis](settings)}
 
 
 def _readers(name: str, settings: Profile) -> str:
