@@ -12,12 +12,8 @@ The tasks are those that Tenney et al. (2019) made of OntoNotes. Spans are gold:
 does not find them. Sentences without targets of a task are left out.
 """
 
-import lzma
 import re
 import sys
-import tarfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +21,8 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-from helpers.corpora.files import Brackets, Wrong, decode, quoted
+from helpers.corpora import archives
+from helpers.corpora.files import MAX_WORDS, Brackets, Wrong, decode, quoted, read_text
 from helpers.corpora.records import CorpusError, LabelledSpan, LabelledSpans, Sentence, Span, Target
 
 MASK = "[WORD]"
@@ -38,6 +35,7 @@ LAYOUTS = {  # columns besides those of the predicates
 _BEGIN = re.compile(r"#begin document \((.*)\); part (\d+)\s*$")
 _CELL = re.compile(r"((?:\([^()*]+)*)(\*?)(\)*)")
 _CHAIN = re.compile(r"(\(?)(\d+)(\)?)")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _EWT = re.compile(r"(?:.*/)?ewt/(\w+)/\d+/(.+)\.xml")
 
 
@@ -107,7 +105,7 @@ def join_words(
     by_number: dict[str, dict[int, Sentence]] = {}
     for sentence in treebank:
         document, _, number = sentence.id.rpartition("-")
-        if not document or not number.isdecimal():
+        if not document or not _NUMBER.fullmatch(number):
             raise ValueError(f"expected an id such as answers-X_ans-0001 in UD EWT, found {sentence.id!r}")
         by_number.setdefault(document, {})[int(number)] = sentence
     joined: list[ConllSentence] = []
@@ -213,18 +211,13 @@ def _files(path: Path) -> Iterator[tuple[str, str]]:
     if path.is_dir():
         names = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
         for name in _gold(path, names):
-            yield str(names[name]), decode(names[name], names[name].read_bytes())
-    elif path.suffix == ".zip" or ".tar" in path.suffixes or path.suffix == ".tgz":
-        try:
-            members = _zip(path) if path.suffix == ".zip" else _tar(path)
-        except FileNotFoundError:
-            raise
-        except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-            raise CorpusError(path, None, f"not a readable archive ({error})") from error
+            yield str(names[name]), read_text(names[name])
+    elif archives.is_archive(path):
+        members = archives.members(path, ENDINGS)
         for name in _gold(path, members):
             yield f"{path}!{name}", decode(f"{path}!{name}", members[name])
     else:
-        yield str(path), decode(path, path.read_bytes())
+        yield str(path), read_text(path)
 
 
 def _gold(path: Path, names: Iterable[str]) -> list[str]:
@@ -233,21 +226,6 @@ def _gold(path: Path, names: Iterable[str]) -> list[str]:
         if matches:
             return matches
     raise CorpusError(path, None, "expected files named *gold_conll or *gold_skel, found none")
-
-
-def _zip(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(ENDINGS)]
-        return {name: archive.read(name) for name in names}
-
-
-def _tar(path: Path) -> dict[str, bytes]:
-    with tarfile.open(path) as archive:  # in the archive's order: its compression allows no other
-        return {
-            member.name: data.read()
-            for member in archive
-            if member.isfile() and member.name.endswith(ENDINGS) and (data := archive.extractfile(member))
-        }
 
 
 def _parse(name: str, text: str) -> Iterator[tuple[int, ConllSentence]]:
@@ -275,6 +253,8 @@ def _parse(name: str, text: str) -> Iterator[tuple[int, ConllSentence]]:
             if marked and not begun:
                 raise wrong(at, f"expected #begin document, found {quoted(line)}")
             rows.append((at, line.split()))
+            if len(rows) > MAX_WORDS:
+                raise wrong(rows[0][0], f"expected a sentence of at most {MAX_WORDS:,} words, found more")
         elif rows:
             yield rows[0][0], _sentence(wrong, rows, marked, number)
             rows, number = [], number + 1
@@ -298,7 +278,7 @@ def _sentence(wrong: Wrong, rows: list[tuple[int, list[str]]], marked: bool, num
         if columns[:3] != place:
             there = f"{' '.join(place)}, found {' '.join(columns[:3])}"
             raise wrong(at, f"expected the document, part and word {there}")
-    if not first[1].isdecimal():
+    if not _NUMBER.fullmatch(first[1]):
         raise wrong(start, f"expected a number for the part, found {quoted(first[1])}")
     framed = [word for word, (_, columns) in enumerate(rows) if columns[7] != "-"]
     if len(first) != least + len(framed):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.corpora import conllu, fetch, hub, nli, recast, squad, text
+from helpers.corpora import conllu, fetch, hub, nli, recast, squad, text, wikipedia
 from helpers.corpora.files import sha256_of
 from helpers.corpora.records import LabelledSpans, Pair, Passage, Question, Record, Sentence
 from helpers.store import digest
@@ -115,7 +115,7 @@ CORPORA: dict[str, Corpus] = {
         ),
         Corpus(
             "wikipedia", "sentences of 106 Wikipedia articles (any MediaWiki XML dump as a local file)",
-            Passage, "CC BY-SA 3.0", {"all": ("*.xml*.bz2", "*.bz2", "*.xml")}, read=text.stored_wikipedia,
+            Passage, "CC BY-SA 3.0", {"all": ("*.xml*.bz2", "*.bz2", "*.xml")}, read=wikipedia.stored,
             source="wikipedia-sample",
         ),
         Corpus(

@@ -300,9 +300,9 @@ def test_broken_archives_and_folders(file, tmp_path):
         conll2012.read(path)
     whole = path.read_bytes()
     for damaged in (whole[:200], whole[:100] + b"?????" + whole[105:], b"no archive"):
-        with pytest.raises(CorpusError, match="not a readable archive"):
+        with pytest.raises(CorpusError, match="expected a complete archive"):
             conll2012.read(file(damaged, "damaged.tar.xz"))
-    with pytest.raises(CorpusError, match="not a readable archive"):
+    with pytest.raises(CorpusError, match="expected a complete archive"):
         conll2012.read(file(b"no archive", "damaged.zip"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(CorpusError, match=r"expected files named \*gold_conll or \*gold_skel, found none"):

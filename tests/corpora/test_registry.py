@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from helpers import corpora
-from helpers.corpora import conllu, fetch, squad, text
+from helpers.corpora import conllu, fetch, squad, wikipedia
 from helpers.corpora.fetch import FetchError, File, Source
 from helpers.corpora.records import Answer, Pair, Question, Sentence
 
@@ -123,7 +123,7 @@ def test_wikipedia_is_parsed_once(tmp_path, monkeypatch):
     assert [p.text for p in corpora.load("wikipedia", "all", path=path)] == [
         "Tea is a cold drink from China."
     ]
-    monkeypatch.setattr(text, "read_wikipedia", lambda path: pytest.fail("parsed again"))
+    monkeypatch.setattr(wikipedia, "read", lambda path: pytest.fail("parsed again"))
     path.write_bytes(bz2.compress(dump.format("Tea is a hot “drink” from China.").encode()))
     assert corpora.load("wikipedia", "all", path=path) == first
 

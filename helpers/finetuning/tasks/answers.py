@@ -51,6 +51,7 @@ class Answers(TaskDefinition):
     name = "QA"
     metric = "f1"
     record = Question
+    schema = 3
 
     def check(self, records: Questions) -> None:
         super().check(records)
