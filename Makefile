@@ -33,12 +33,12 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout notebooks/*.ipynb
 
-# Resolves pyproject.toml afresh in an environment of its own and writes down what that came to, less
+# Resolves pyproject.toml afresh in an environment of its own and writes down what that came to, minus
 # what depends on the machine (GPU libraries, local versions such as +cpu).
 constraints: $(BIN)/python
 	rm -rf _build/pins
 	$(BIN)/python -m venv _build/pins
-	_build/pins/bin/python -m pip install $(PIP_ARGS) -e '.[test]'
+	_build/pins/bin/python -m pip install $(PIP_ARGS) -e '.[book,cluster,test]'
 	_build/pins/bin/python -m pip freeze --all --exclude-editable \
 	  | grep -Ev '^pip==|^(nvidia|cuda|triton)' \
 	  | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f > _build/constraints.txt
@@ -48,11 +48,11 @@ constraints: $(BIN)/python
 # Keeps what took long to compute: .venv, artifacts/ and results/.
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find helpers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find helpers what_happens_to_bert tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV): some minutes the first time"
-	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[book,cluster,test]'
 	touch $@
 
 $(BIN)/python:

@@ -57,8 +57,8 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    script = Path(sys.argv[0]).name == DISTRIBUTION
-    prog = DISTRIBUTION if script else "python -m helpers"
+    called = Path(sys.argv[0])
+    prog = {DISTRIBUTION: DISTRIBUTION, "__main__.py": f"python -m {called.parent.name}"}.get(called.name)
     parser = _Parser(prog=prog, description="An executable book on BERT's representations.", choices=_choices)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="command")

@@ -1,9 +1,11 @@
-"""The pins, the environments made from them, and the files around the package agree."""
+"""Requirements, pins, the environments made from them, and the package as it is installed elsewhere."""
 
 import ast
 import importlib.metadata
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from helpers import profiles
-from helpers.__main__ import _overrides, _parser
+from helpers.__main__ import _parser, _settings
 from helpers.corpora import CORPORA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +39,16 @@ def pins(lines) -> dict[str, str]:
     return found
 
 
-RUN = pins(PROJECT["project"]["dependencies"])
-TEST = pins(PROJECT["project"]["optional-dependencies"]["test"])
+def requirements(lines) -> dict[str, Requirement]:
+    """By name; what an extra needs of the package's own is in that extra's list."""
+    parsed = map(Requirement, lines)
+    return {canonicalize_name(r.name): r for r in parsed if r.name != PROJECT["project"]["name"]}
+
+
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+CORE = requirements(PROJECT["project"]["dependencies"])
+BOOK = requirements(EXTRAS["plots"] + EXTRAS["book"])
+TEST = requirements(EXTRAS["cluster"] + EXTRAS["test"])
 CONSTRAINTS = pins((ROOT / "constraints.txt").read_text(encoding="utf-8").split())
 
 
@@ -62,22 +72,26 @@ def required(roots) -> set[str]:
     return seen
 
 
-def test_pyproject_and_constraints_agree():
-    for name, version in (RUN | TEST).items():
-        assert CONSTRAINTS.get(name) == version, f"{name}: {version} in pyproject.toml"
-    assert not set(RUN) & set(TEST)
+def test_requirements_are_ranges_that_hold_the_pinned_version():
+    for name, requirement in (CORE | BOOK | TEST).items():
+        operators = {clause.operator for clause in requirement.specifier}
+        assert operators == {">=", "<"}, f"not a range: {requirement}"
+        assert CONSTRAINTS[name] in requirement.specifier, f"{requirement}, but {CONSTRAINTS[name]} is pinned"
+        lowest = next(c.version for c in requirement.specifier if c.operator == ">=")
+        assert CONSTRAINTS[name].startswith(lowest), f"{requirement}: older than what is tested"
+    assert sum(map(len, (CORE, BOOK, TEST))) == len(CORE | BOOK | TEST)
 
 
 def test_what_is_installed_is_what_is_pinned():
     # The public version is the one without what comes after "+", which names a build.
     here = {canonicalize_name(d.name): Version(d.version).public for d in importlib.metadata.distributions()}
-    assert set(RUN) <= set(here)
+    assert set(CORE | BOOK) <= set(here)
     wrong = {name: (v, here[name]) for name, v in CONSTRAINTS.items() if here.get(name, v) != v}
     assert not wrong, f"pinned and installed differ: {wrong}"
 
 
 def test_constraints_cover_everything_that_is_needed():
-    needed = required([*RUN, *TEST])
+    needed = required([*CORE, *BOOK, *TEST])
     missing, idle = sorted(needed - set(CONSTRAINTS)), sorted(set(CONSTRAINTS) - needed)
     assert not missing, "needed, but not pinned: run 'make constraints'"
     if sys.platform == "linux" and sys.version_info[:2] == (3, 11):
@@ -85,7 +99,7 @@ def test_constraints_cover_everything_that_is_needed():
 
 
 def test_jupyter_book_stays_at_version_1():
-    assert Version(RUN["jupyter-book"]) < Version("2")
+    assert "2" not in BOOK["jupyter-book"].specifier
 
 
 def test_conda_environment_takes_its_packages_from_the_pins():
@@ -93,7 +107,7 @@ def test_conda_environment_takes_its_packages_from_the_pins():
     assert environment["name"] == PROJECT["project"]["name"]
     assert environment["channels"] == ["conda-forge", "nodefaults"]
     *conda, from_pip = environment["dependencies"]
-    assert from_pip == {"pip": ["-c constraints.txt", "-e .[test]"]}
+    assert from_pip == {"pip": ["-c constraints.txt", "-e .[book,cluster,test]"]}
     python, pip = conda
     assert pip == "pip"
     oldest = re.fullmatch(r">=(\d+\.\d+)", PROJECT["project"]["requires-python"])[1]
@@ -106,7 +120,7 @@ def test_pre_commit_runs_the_pinned_tools():
     assert {"ruff-check", "nbstripout", "large-files"} <= {hook["id"] for hook in hooks}
     for hook in hooks:
         for name, version in pins(hook["additional_dependencies"]).items():
-            assert TEST.get(name, version) == version, hook["id"]
+            assert CONSTRAINTS.get(name, version) == version, hook["id"]
 
 
 def imported(source: str) -> set[str]:
@@ -127,17 +141,22 @@ def code(path: Path) -> str:
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-@pytest.mark.parametrize("folder", ["helpers", "notebooks", "tests"])
+# What plots and builds, and needs an extra; the rest of the package is installed without.
+WITH_EXTRAS = {"helpers/book.py", "helpers/notebook.py", "helpers/plotting.py", "helpers/executors.py"}
+
+
+@pytest.mark.parametrize("folder", ["helpers", "what_happens_to_bert", "notebooks", "tests"])
 def test_every_direct_import_is_declared(folder):
-    allowed = RUN | TEST if folder == "tests" else RUN
     distributions = importlib.metadata.packages_distributions()
-    own = {"helpers", "tests"} | set(sys.stdlib_module_names)
+    own = {"helpers", "what_happens_to_bert", "tests"} | set(sys.stdlib_module_names)
     undeclared = {}
     # What tests/benchmarks compares with is imported where installed, and not needed otherwise.
     files = [p for p in sorted((ROOT / folder).rglob("*.*")) if p.suffix in (".py", ".ipynb")]
     for path in files:
         if "benchmarks" in path.parts or ".ipynb_checkpoints" in path.parts:
             continue
+        plain = folder.startswith(("helpers", "what")) and str(path.relative_to(ROOT)) not in WITH_EXTRAS
+        allowed = CORE if plain else CORE | BOOK | (TEST if folder != "notebooks" else {})
         for module in imported(code(path)) - own:
             names = {canonicalize_name(name) for name in distributions.get(module, [])}
             if not names & set(allowed):
@@ -154,6 +173,82 @@ def test_package_takes_its_data_along():
             assert path in taken, f"{path.relative_to(ROOT)} would be left out of an installed package"
         if path.suffix == ".py":
             assert (path.parent / "__init__.py").exists(), f"{path.parent.relative_to(ROOT)} is no package"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """Function: run Python on the package as installed from a wheel, in a folder with a helpers.py in it."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    sources, site, work = folder / "sources", folder / "site", folder / "work"
+    for name in ("helpers", "what_happens_to_bert"):
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources)
+    options = ["--no-deps", "--no-build-isolation", "--no-compile", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(sources)]
+    subprocess.run(command, check=True)
+    work.mkdir()
+    (work / "helpers.py").write_text("raise SystemExit('the wrong helpers')")
+
+    def run(*arguments):
+        environment = {k: v for k, v in os.environ.items() if k not in ("FINETUNING_BOOK_HOME", "HOME")}
+        environment |= {"PYTHONPATH": str(site), "HOME": str(folder / "user"), "XDG_CACHE_HOME": ""}
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=work, env=environment, capture_output=True, text=True
+        )
+
+    run.folder, run.site = folder, site
+    return run
+
+
+@pytest.mark.slow
+def test_the_package_works_installed_outside_a_clone(elsewhere):
+    code = (
+        "from what_happens_to_bert import store, similarity, results, encoders\n"
+        "print(store.home()); print(similarity.__file__); print(encoders.load('minibert').width)\n"
+        "print(len(results.paper('rsa')) > 0)"
+    )
+    done = elsewhere("-c", code)
+    assert done.returncode == 0, done.stderr
+    cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    home = elsewhere.folder / "user" / cache / "what-happens-to-bert"
+    assert done.stdout.split() == [
+        str(home),
+        str(elsewhere.site / "helpers" / "similarity.py"),
+        "256",
+        "True",
+    ]
+
+
+@pytest.mark.slow
+def test_the_command_is_the_packages_whatever_the_working_folder_has(elsewhere):
+    script = str(elsewhere.site / "bin" / "what-happens-to-bert")
+    for command in ([script], ["-m", "what_happens_to_bert"]):
+        done = elsewhere(*command, "--version")
+        assert done.stdout == f"what-happens-to-bert {PROJECT['project']['version']}\n", done.stderr
+    usage = elsewhere(script, "--help").stdout
+    assert usage.startswith("usage: what-happens-to-bert ")
+    book = elsewhere(script, "book")
+    assert book.returncode == 2 and "build it in a clone of the repository" in book.stderr
+    shadowed = elsewhere("-m", "helpers", "--version")  # as the README says
+    assert "the wrong helpers" in shadowed.stderr
+
+
+def test_another_helpers_imported_before_is_an_error(tmp_path):
+    (tmp_path / "helpers.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import helpers; import what_happens_to_bert"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert f"another helpers was imported before: {tmp_path / 'helpers.py'}" in done.stderr
+
+
+@pytest.mark.slow
+def test_metadata_has_the_licences_of_the_weights_too(elsewhere):
+    (metadata,) = elsewhere.site.glob("what_happens_to_bert-*.dist-info")
+    text = (metadata / "METADATA").read_text(encoding="utf-8")
+    assert "License-Expression: MIT AND CC-BY-4.0 AND CC-BY-SA-4.0\n" in text
+    licences = [str(p.relative_to(metadata / "licenses")) for p in metadata.rglob("LICENSE")]
+    assert sorted(licences) == ["LICENSE", "helpers/assets/minibert-seed0/LICENSE"]
+    assert (elsewhere.site / "helpers" / "py.typed").exists()
 
 
 def test_citation_prefers_the_paper():
@@ -185,7 +280,8 @@ def test_documented_commands_and_names_exist(page):
     for command in commands:
         options = _parser().parse_args(command.split())
         if hasattr(options, "profile"):
-            profiles.settings(options.profile, **_overrides(options))
+            profile, changes = _settings(options)
+            profiles.settings(profile, **changes)
     rows = re.findall(r"^\| (`.*?) \| (.*?) \|", text, re.M)
     named = {name: encoder for cell, encoder in rows for name in re.findall("`([a-z0-9-]+)`", cell)}
     assert set(profiles.PROFILES) <= set(named)
