@@ -277,11 +277,17 @@ def test_documented_commands_and_names_exist(page):
     commands = re.findall(r"^python -m helpers (.*?)(?:  #.*)?$", text, re.M)
     commands += [" ".join(x.split()) for x in re.findall(r"`python -m helpers ([^`]*)`", text)]
     assert commands
-    for command in commands:
+    for command in set(commands) - {"--help"}:
         options = _parser().parse_args(command.split())
         if hasattr(options, "profile"):
             profile, changes = _settings(options)
             profiles.settings(profile, **changes)
+    for example in re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S):
+        profiles.settings(**tomllib.loads(example))
+    given = re.findall(r" -p (\w+) ('.*?'|\".*?\"|\S+)", text)
+    for name, value in given:
+        profiles.settings(**{name: value.strip("'\"")})
+    assert given
     rows = re.findall(r"^\| (`.*?) \| (.*?) \|", text, re.M)
     named = {name: encoder for cell, encoder in rows for name in re.findall("`([a-z0-9-]+)`", cell)}
     assert set(profiles.PROFILES) <= set(named)
