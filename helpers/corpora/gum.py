@@ -28,7 +28,7 @@ TYPES = (
 
 _LAYOUT = re.compile(r"# global\.Entity = (\S+)\s*$")
 _BRACKET = re.compile(r"\(([^()]+)(\)?)|([^()]+)\)")
-_PART = re.compile(r"(.+)\[([1-9]\d*)/([1-9]\d*)\]")
+_PART = re.compile(r"(.+)\[([1-9][0-9]{0,8})/([1-9][0-9]{0,8})\]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from helpers.corpora.files import quoted, read_text
+from helpers.corpora.files import MAX_WORDS, quoted, read_text
 from helpers.corpora.records import CorpusError, LabelledSpans, Span, Target
 
 RELATIONS = (
@@ -61,6 +61,8 @@ def read(path: str | Path) -> list[LabelledSpans]:
         if empty:
             raise wrong(start + 4, f"expected an empty line, found {quoted(empty)}")
         words, e1, e2 = _words(partial(wrong, start + 1), match[2])
+        if len(words) > MAX_WORDS:
+            raise wrong(start + 1, f"expected at most {MAX_WORDS:,} words, found {len(words):,}")
         sentences.append(LabelledSpans(match[1], words, (Target(e1, e2, (label,)),)))
     return sentences
 

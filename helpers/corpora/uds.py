@@ -13,16 +13,26 @@ between 0 and 1.
 import gc
 import gzip
 import json
+import math
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from helpers.corpora import fetch
-from helpers.corpora.files import cycle
+from helpers.corpora import archives, fetch
+from helpers.corpora.files import (
+    DECODER,
+    MAX_WORDS,
+    as_json,
+    cycle,
+    decode,
+    field,
+    lone_surrogate,
+    parse_json,
+)
 from helpers.corpora.records import CorpusError, Sentence
 from helpers.store import Store, sha256
 from helpers.validation import unknown
@@ -181,15 +191,16 @@ def parse(wheel: str | Path, split: str) -> Iterator[Graph]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             ids, text = (_member(archive, wheel, member) for member in (IDS, name))
-    except (zipfile.BadZipFile, OSError) as error:
+    except CorpusError:
+        raise
+    except archives.ERRORS as error:
         raise CorpusError(wheel, None, f"not a readable wheel, that is a zip file ({error})") from error
-    try:
-        sentences = json.loads(ids)
-        names = {key: (value["document_id"], value["sentence_id"]) for key, value in sentences.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(
-            f"{wheel}!{IDS}", None, f"graph -> {{document_id, sentence_id}} expected ({error!r})"
-        ) from error
+    names: dict[str, tuple[str, str]] = {}
+    wrong = partial(CorpusError, f"{wheel}!{IDS}", None)
+    for key, value in field({"the file": parse_json(f"{wheel}!{IDS}", ids)}, "the file", dict, wrong).items():
+        if not isinstance(value, dict):
+            raise wrong(f"graph {key}: expected {{document_id, sentence_id}}, found {as_json(value)}")
+        names[key] = (field(value, "document_id", str, wrong), field(value, "sentence_id", str, wrong))
     seen = set()
     for key, value in _entries(text, where):
         if key in seen:
@@ -204,10 +215,14 @@ def parse(wheel: str | Path, split: str) -> Iterator[Graph]:
 
 def _member(archive: zipfile.ZipFile, wheel: str | Path, name: str) -> str:
     try:
-        return archive.read(name).decode()
+        entry = archive.getinfo(name)
+        archives.check_size(f"{wheel}!{name}", entry.file_size, entry.compress_size)
+        return decode(f"{wheel}!{name}", archive.read(entry))
+    except CorpusError:
+        raise
     except KeyError:
         raise CorpusError(wheel, None, f"no member {name}; is this the decomp 0.3.2 wheel?") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except archives.ERRORS as error:
         raise CorpusError(f"{wheel}!{name}", None, f"damaged ({error})") from error
 
 
@@ -216,8 +231,9 @@ def _entries(text: str, where: str) -> Iterator[tuple[str, dict]]:
 
     The file has no line breaks, so an error is placed by the last graph that was read.
     """
-    decoder = json.JSONDecoder()
     last, at = "the start", 0
+    if lone_surrogate(text) is not None:
+        raise CorpusError(where, None, "expected whole characters, found half of one (a lone surrogate)")
 
     def skip(pattern: re.Pattern, expected: str) -> str:
         nonlocal at
@@ -231,8 +247,8 @@ def _entries(text: str, where: str) -> Iterator[tuple[str, dict]]:
     def value() -> dict:
         nonlocal at
         try:
-            content, at = decoder.raw_decode(text, at)
-        except ValueError as error:
+            content, at = DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
             raise CorpusError(where, None, f"after {last}: broken or cut short ({error})") from error
         return content
 
@@ -255,6 +271,7 @@ _KEY = re.compile(r'\s*"([^"\\]+)"\s*:\s*')
 _MORE = re.compile(r"\s*([,}])")
 _END = re.compile(r"(\s*\}\s*)$")
 
+_NUMBER = re.compile("[0-9]{1,9}")
 _KINDS = {"pred": "predicate", "arg": "argument", "predhead": "argument"}
 
 
@@ -263,10 +280,18 @@ def _graph(key: str, content: dict, document: str, sentence_id: str, where: str)
         return CorpusError(where, None, f"graph {key}: {problem}")
 
     try:
-        nodes, adjacency = content["nodes"], content["adjacency"]
-        kinds = {node["id"]: node["type"] for node in nodes}
-    except (KeyError, TypeError) as error:
-        raise wrong(f"lists of nodes (with id and type) and of adjacency expected ({error!r})") from error
+        return _checked(key, content, document, sentence_id, wrong)
+    except CorpusError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise wrong(f"a node or an edge lacks a field or has the wrong form ({error!r})") from error
+
+
+def _checked(
+    key: str, content: dict, document: str, sentence_id: str, wrong: Callable[[str], CorpusError]
+) -> Graph:
+    nodes, adjacency = content["nodes"], content["adjacency"]
+    kinds = {node["id"]: node["type"] for node in nodes}
     if len(nodes) != len(adjacency):
         raise wrong(f"{len(nodes)} nodes but {len(adjacency)} lists of edges")
     if len(kinds) != len(nodes):
@@ -275,62 +300,64 @@ def _graph(key: str, content: dict, document: str, sentence_id: str, where: str)
     def position(identifier: str, expected: str) -> int:
         """The token position at the end of a node's id, which must be a node of the graph."""
         prefix, _, number = identifier.rpartition("-")
-        if kinds.get(identifier) != expected or not prefix.startswith(f"{key}-") or not number.isdecimal():
+        if (
+            kinds.get(identifier) != expected
+            or not prefix.startswith(f"{key}-")
+            or not _NUMBER.fullmatch(number)
+        ):
             raise wrong(f"no {expected} node {identifier!r}")
         return int(number)
 
     tokens = [node for node in nodes if node["type"] == "token"]
-    try:
-        words, lemmas, upos, xpos = (
-            tuple(str(node[field]) for node in tokens) for field in ("form", "lemma", "upos", "xpos")
-        )
-    except KeyError as error:
-        raise wrong(f"a token without {error}") from error
+    words, lemmas, upos, xpos = (
+        tuple(_text(node[name]) for node in tokens) for name in ("form", "lemma", "upos", "xpos")
+    )
     if [position(node["id"], "token") for node in tokens] != list(range(1, len(tokens) + 1)) or not tokens:
         raise wrong("tokens numbered 1, 2, 3 ... expected")
+    if len(tokens) > MAX_WORDS:
+        raise wrong(f"at most {MAX_WORDS:,} tokens expected, got {len(tokens):,}")
 
     heads, deprels = [0] * len(tokens), [""] * len(tokens)
     predicates: list[Predicate] = []
     arguments: list[Argument] = []
     edges: list[Edge] = []
-    try:
-        for node, out in zip(nodes, adjacency, strict=True):
-            if node["type"] in ("token", "root"):
-                head = 0 if node["type"] == "root" else position(node["id"], "token")
-                for edge in out:
-                    dependent = position(edge["id"], "token") - 1
-                    if deprels[dependent]:
-                        raise wrong(f"token {dependent + 1} has two heads")
-                    heads[dependent], deprels[dependent] = head, edge["deprel"]
-                continue
-            kind = node["id"].rpartition("-")[0].rpartition("-")[2]
-            if not node["id"][-1].isdecimal() or node["id"] == f"{key}-semantics-arg-0":
-                continue  # author, addressee and the performative node, which no words express
-            if _KINDS.get(kind) != node["type"]:
-                raise wrong(f"unknown kind of node {node['id']!r}")
-            root = position(node["id"], node["type"])
-            interface = [edge for edge in out if edge["domain"] == "interface"]
-            span = tuple(sorted(position(edge["id"], "token") for edge in interface))
-            if [position(e["id"], "token") for e in interface if e["type"] == "head"] != [root]:
-                raise wrong(f"{node['id']}: its one head must be token {root}")
-            if kind == "pred":
-                predicates.append(
-                    Predicate(root, span, *(_ratings(node, f) for f in ("factuality", "genericity", "time")))
-                )
-                edges.extend(
-                    Edge(root, position(edge["id"], "argument"), _ratings(edge, "protoroles"))
-                    for edge in out
-                    if edge["domain"] == "semantics" and edge["type"] == "dependency"
-                )
-            else:
-                clausal = any(edge["domain"] == "semantics" for edge in out)
-                senses = {k: r for k, r in _ratings(node, "wordsense").items() if r != UNCHOSEN}
-                genericity = _ratings(node, "genericity")
-                arguments.append(Argument(root, span, kind == "predhead", clausal, genericity, senses))
-    except CorpusError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise wrong(f"a node or an edge lacks a field or has the wrong form ({error!r})") from error
+    for node, out in zip(nodes, adjacency, strict=True):
+        if node["type"] in ("token", "root"):
+            head = 0 if node["type"] == "root" else position(node["id"], "token")
+            for edge in out:
+                dependent = position(edge["id"], "token") - 1
+                if deprels[dependent]:
+                    raise wrong(f"token {dependent + 1} has two heads")
+                heads[dependent], deprels[dependent] = head, _text(edge["deprel"])
+            continue
+        kind = node["id"].rpartition("-")[0].rpartition("-")[2]
+        if not node["id"][-1].isdecimal() or node["id"] == f"{key}-semantics-arg-0":
+            continue  # author, addressee and the performative node, which no words express
+        if _KINDS.get(kind) != node["type"]:
+            raise wrong(f"unknown kind of node {node['id']!r}")
+        root = position(node["id"], node["type"])
+        interface = [edge for edge in out if edge["domain"] == "interface"]
+        span = tuple(sorted(position(edge["id"], "token") for edge in interface))
+        if [position(e["id"], "token") for e in interface if e["type"] == "head"] != [root]:
+            raise wrong(f"{node['id']}: its one head must be token {root}")
+        if kind == "pred":
+            predicates.append(
+                Predicate(root, span, *(_ratings(node, f) for f in ("factuality", "genericity", "time")))
+            )
+            edges.extend(
+                Edge(root, position(edge["id"], "argument"), _ratings(edge, "protoroles"))
+                for edge in out
+                if edge["domain"] == "semantics" and edge["type"] == "dependency"
+            )
+        else:
+            clausal = any(edge["domain"] == "semantics" for edge in out)
+            senses = {k: r for k, r in _ratings(node, "wordsense").items() if r != UNCHOSEN}
+            genericity = _ratings(node, "genericity")
+            arguments.append(Argument(root, span, kind == "predhead", clausal, genericity, senses))
+    expressed = {argument.root for argument in arguments if not argument.predicative}
+    for edge in edges:
+        if edge.argument not in expressed:
+            raise wrong(f"the edge from predicate {edge.predicate} leads to no argument")
     _check_tree(heads, deprels, wrong)
     if not sentence_id.startswith(f"{document}-"):
         raise wrong(f"its sentence {sentence_id!r} is not one of its document {document!r}")
@@ -342,9 +369,21 @@ def _graph(key: str, content: dict, document: str, sentence_id: str, where: str)
 
 def _ratings(owner: dict, subspace: str) -> dict[str, Rating]:
     return {
-        name: Rating(float(rating["value"]), float(rating["confidence"]))
+        name: Rating(_number(rating["value"]), _number(rating["confidence"]))
         for name, rating in sorted(owner.get(subspace, {}).items())
     }
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError(f"{value!r} for a rating")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} for a text")
+    return value
 
 
 def _check_tree(heads: list[int], deprels: list[str], wrong: Callable[[str], CorpusError]) -> None:

@@ -140,8 +140,8 @@ def _move(graph, token, old, new):
 
 BROKEN = {
     "fewer nodes than lists of edges": (_lose_node, "16 nodes but 17 lists of edges"),
-    "no nodes": (lambda g: g.pop("nodes"), "lists of nodes"),
-    "nodes without ids": (lambda g: [n.pop("id") for n in g["nodes"]], "lists of nodes"),
+    "no nodes": (lambda g: g.pop("nodes"), "lacks a field.*nodes"),
+    "nodes without ids": (lambda g: [n.pop("id") for n in g["nodes"]], "lacks a field.*id"),
     "repeated id": (
         lambda g: g["nodes"].append(g["nodes"][0]) or g["adjacency"].append([]),
         "two nodes have one id",
@@ -166,7 +166,8 @@ BROKEN = {
         lambda g: g["nodes"][_node(g, "semantics-pred-7")].update(id=f"{KEY}-semantics-prod-7"),
         "unknown kind of node 'ewt-dev-1-semantics-prod-7'",
     ),
-    "token without a lemma": (lambda g: g["nodes"][0].pop("lemma"), "a token without 'lemma'"),
+    "token without a lemma": (lambda g: g["nodes"][0].pop("lemma"), "lacks a field.*lemma"),
+    "word that is no text": (lambda g: g["nodes"][0].update(form={"a": 1}), "wrong form.*for a text"),
     "token missing": (
         lambda g: (g["nodes"].pop(7), g["adjacency"].pop(7), g["nodes"][6].update(id=f"{KEY}-syntax-9")),
         "tokens numbered 1, 2, 3",
@@ -181,6 +182,7 @@ BROKEN = {
         lambda g: g["nodes"][_node(g, "semantics-pred-7")]["factuality"]["factual"].update(value="high"),
         "wrong form.*high",
     ),
+    "id that is a number": (lambda g: g["nodes"][0].update(id=7), "wrong form"),
     "token without a head": (lambda g: _edges(g, "syntax-2").clear(), "token 1 has no head"),
     "token with two heads": (
         lambda g: _edges(g, "syntax-5").append(copy.deepcopy(_edges(g, "syntax-2")[0])),
@@ -220,10 +222,26 @@ def _cut(members):
 FILES = {
     "missing member": (lambda m: m.pop(DEV), "no member decomp/data/2.0/.*dev-normalized.json; is this"),
     "missing ids": (lambda m: m.pop(uds.IDS), "no member decomp/data/ud_ids.json"),
-    "empty member": (
-        lambda m: m.update({DEV: b""}),
-        'after the start: {"metadata": ... expected, got the end',
+    "empty member": (lambda m: m.update({DEV: b""}), "dev-normalized.json:1: expected data, found an empty"),
+    "nested deep": (
+        lambda m: m.update({DEV: b'{"metadata": ' + b"[" * 3000 + b"]" * 3000 + b"}"}),
+        "after the start: broken or cut short",
     ),
+    "integer of 5,000 digits": (
+        lambda m: m.update({DEV: b'{"metadata": ' + b"9" * 5000 + b"}"}),
+        "after the start: broken or cut short",
+    ),
+    "half a character": (lambda m: m.update({DEV: m[DEV].replace(b"cat", b"c\\ud83dt")}), "half of one"),
+    "rating beyond all numbers": (
+        lambda m: m.update({DEV: m[DEV].replace(b'"value": ', b'"value": 1e999, "v": ')}),
+        "wrong form .*inf for a rating",
+    ),
+    "rating that is no number of JSON": (
+        lambda m: m.update({DEV: m[DEV].replace(b'"value": ', b'"value": NaN, "v": ')}),
+        "broken or cut short .NaN, which is no number",
+    ),
+    "ids nested deep": (lambda m: m.update({uds.IDS: b"[" * 3000 + b"]" * 3000}), "nested too deep"),
+    "ids in a list": (lambda m: m.update({uds.IDS: b"[1]"}), "expected 'the file' to be an object"),
     "another JSON": (lambda m: m.update({DEV: b"[1, 2]"}), "expected, got .\\[1, 2\\]"),
     "no data": (lambda m: m.update({DEV: b'{"metadata": {}}'}), 'after the start: "data": {... expected'),
     "no graphs": (lambda m: m.update({DEV: b'{"metadata": {}, "data": {}}'}), "a graph expected, got '}}'"),
@@ -236,8 +254,14 @@ FILES = {
         lambda m: m.update({DEV: m[DEV] + b"{}"}),
         "the closing brace expected, got '}{}'",
     ),
-    "wrong encoding": (lambda m: m.update({DEV: m[DEV].replace(b"cat", b"c\xe4t")}), "damaged .*utf-8"),
-    "ids of another form": (lambda m: m.update({uds.IDS: b'{"a": 1}'}), "ud_ids.json: graph -> {document_id"),
+    "wrong encoding": (
+        lambda m: m.update({DEV: m[DEV].replace(b"cat", b"c\xe4t")}),
+        "json:1: expected UTF-8 text",
+    ),
+    "ids of another form": (
+        lambda m: m.update({uds.IDS: b'{"a": 1}'}),
+        "ud_ids.json: graph a: expected {document_id",
+    ),
     "unlisted graph": (
         lambda m: m.update({uds.IDS: json.dumps({"a": json.loads(m[uds.IDS])["a"]}).encode()}),
         f"graph {KEY}: not listed in decomp/data/ud_ids.json",
