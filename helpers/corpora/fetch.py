@@ -6,6 +6,7 @@ compared with it; for the others that of the first download is recorded and chec
 
 import fnmatch
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -107,8 +108,12 @@ SOURCES: dict[str, Source] = {
         Source(
             name="ud-ewt",
             files=tuple(
-                File(f"en_ewt-ud-{split}.conllu", url=f"{_UD}/en_ewt-ud-{split}.conllu")
-                for split in ("train", "dev", "test")
+                File(f"en_ewt-ud-{split}.conllu", size, sha256, url=f"{_UD}/en_ewt-ud-{split}.conllu")
+                for split, size, sha256 in (
+                    ("train", 14_203_025, "3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b"),
+                    ("dev", 1_805_545, "531a54ff90d6ab12201c5a50c3e78e6ddac4de69abc4bce5d275d3cd29efe2b6"),
+                    ("test", 1_804_515, "e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd"),
+                )
             ),
         ),
     )
@@ -132,12 +137,12 @@ def file(name: str) -> Path:
     return folder(name) / only.name
 
 
-def present(name: str) -> bool:
+def present(name: str | Source) -> bool:
     """Whether the store holds this source (without checking the files)."""
     return Store().path("download", _spec(_source(name))).exists()
 
 
-def checksums(name: str) -> list[dict]:
+def checksums(name: str | Source) -> list[dict]:
     """One row per file: ``file, bytes, sha256, known``.
 
     Size and hash are the published ones or, where none are, those recorded at the first download;
@@ -158,7 +163,7 @@ def checksums(name: str) -> list[dict]:
     ]
 
 
-def verify(name: str) -> str | None:
+def verify(name: str | Source) -> str | None:
     """Read every downloaded file of a source again; None if all is well, else what is wrong."""
     if not present(name):
         return "not downloaded"
@@ -280,8 +285,12 @@ def _otherwise(source: Source) -> str:
 
 def _check(source: Source, item: File, path: Path) -> None:
     size, content = path.stat().st_size, sha256(path)
+    with open(path, "rb") as start:
+        other = _another_kind(item.name, start.read(1024))
     if size == 0:
         problem = "empty file"
+    elif other:
+        problem = f"{other}; nothing was kept"
     elif item.bytes is not None and size != item.bytes:
         problem = f"{size} bytes, {item.bytes} expected; nothing was kept"
     elif item.sha256 is not None and content != item.sha256:
@@ -289,3 +298,21 @@ def _check(source: Source, item: File, path: Path) -> None:
     else:
         return
     raise FetchError(f"{item.name} from {source.origin}: {problem}")
+
+
+# How files begin whose names end so.
+_BEGINNINGS = {".whl": b"PK", ".zip": b"PK", ".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
+_WEB = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<body|<script|<!--)", re.IGNORECASE)
+
+
+def _another_kind(name: str, start: bytes) -> str:
+    """What a file is that is not of the kind its name says, by its first bytes; empty if it may be.
+
+    A server that is down, or a network that asks for a login, may answer any request with a page.
+    """
+    if _WEB.match(start):
+        return "a web page"
+    beginning = _BEGINNINGS.get(Path(name).suffix)
+    if beginning is not None:
+        return "" if start.startswith(beginning) else f"not a {Path(name).suffix} file"
+    return "not a text file" if b"\0" in start else ""

@@ -87,8 +87,7 @@ CORPORA: dict[str, Corpus] = {
     for corpus in (
         Corpus(
             "ud-ewt", "UD English EWT: web text in five genres with dependency trees", Sentence,
-            "CC BY-SA 4.0", _EWT, read=conllu.read, source="ud-ewt",
-            note="no published checksums: those of the first download are recorded and checked from then on",
+            "CC BY-SA 4.0", _EWT, read=conllu.read, source="ud-ewt", note="release 2.16",
         ),
         Corpus(
             "gum", "GUM: fifteen genres with dependency trees", Sentence,

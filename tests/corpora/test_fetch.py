@@ -84,6 +84,25 @@ def test_a_download_that_is_another_file(tmp_path, store, add, size, digest, exp
     assert not list(store.root.rglob("a.txt"))
 
 
+@pytest.mark.parametrize(
+    "name, data, expectation",
+    [
+        ("a.txt", b"\xef\xbb\xbf\n<!DOCTYPE HTML><title>Log in</title>", "a web page; nothing was kept"),
+        ("a.conllu", b"  <html>\n", "a web page"),
+        ("a.zip", b"tea", "not a .zip file"),
+        ("a.bz2", b"PK\3\4", "not a .bz2 file"),
+        ("a.json", b"PK\3\4\0\0", "not a text file"),
+    ],
+)
+def test_a_page_served_in_place_of_a_corpus_is_not_recorded(tmp_path, store, add, name, data, expectation):
+    add(files=(File(name, url=served(tmp_path, name, data)),))
+    with pytest.raises(FetchError, match=f"{name} from .*: {expectation}"):
+        fetch.folder("sample")
+    assert not fetch.present("sample") and not list(store.root.rglob(name))
+    served(tmp_path, name, {"a.zip": b"PK\3\4", "a.bz2": b"BZh91"}.get(name, b"# the corpus\n"))
+    assert fetch.file("sample").name == name
+
+
 def test_an_empty_or_short_download(tmp_path, store, add, monkeypatch):
     add(files=(File("a.txt", url=served(tmp_path, "a.txt", b"")),))
     with pytest.raises(FetchError, match="a.txt from .*: empty file"):
@@ -206,6 +225,18 @@ def test_wheels_that_are_not_as_expected(wheel, tmp_path, store, add, monkeypatc
 def test_unknown_source():
     with pytest.raises(ValueError, match="unknown source 'tea'; valid: decomp, wikipedia-sample, ud-ewt"):
         fetch.folder("tea")
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_the_treebank_is_the_one_that_the_other_tests_read(real_data, split):
+    path = real_data("ud-english-ewt") / f"en_ewt-ud-{split}.conllu"
+    (file,) = (file for file in fetch.SOURCES["ud-ewt"].files if file.name == path.name)
+    assert (path.stat().st_size, hashed(path.read_bytes())) == (file.bytes, file.sha256)
+
+
+def test_every_download_has_a_known_hash():
+    for source in fetch.SOURCES.values():
+        assert all(file.bytes and len(file.sha256) == 64 for file in source.files), source.name
 
 
 def test_the_excerpt_is_the_one_that_the_other_tests_read(real_data):

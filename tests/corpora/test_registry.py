@@ -174,9 +174,9 @@ def test_describe_lists_every_corpus():
     assert by_name["uds-nli"]["files"][0]["sha256"].startswith("f93dd0e8")
     assert by_name["ud-ewt"]["files"][0] == {
         "file": "en_ewt-ud-train.conllu",
-        "bytes": None,
-        "sha256": None,
-        "known": False,
+        "bytes": 14_203_025,
+        "sha256": "3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b",
+        "known": True,
     }
     assert by_name["squad"]["source"] == "Hugging Face Hub: rajpurkar/squad"
     assert by_name["gum"]["source"].startswith("local folder with en_gum-train.conllu")
