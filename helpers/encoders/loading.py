@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from helpers.encoders.registry import resolve, seeded
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 NAMED = 3  # tensors that a message names
-# Common words by script. A vocabulary that spells all of one script's is taken for that of a language.
+# Common words by script. A vocabulary that spells all of one script's, or so many words of its own, is taken
+# for that of a language.
+OWN_WORDS = 10
 WORDS = (
     ("water", "house", "they", "under", "new"),
     ("вода", "дом", "они", "под", "новый"),
@@ -236,7 +239,8 @@ def _tokenizer(folder: Path, config: Any) -> Any:
         raise ValueError("no fast tokenizer, so words cannot be aligned to wordpieces")
     if isinstance(splitting := tokenizer.backend_tokenizer.pre_tokenizer, ByteLevel):
         splitting.add_prefix_space = True
-    spelled = [words for words in WORDS if all(_pieces(tokenizer, [word]) for word in words)]
+    candidates = [*WORDS, own] if len(own := _own_words(tokenizer)) == OWN_WORDS else WORDS
+    spelled = [words for words in candidates if all(_pieces(tokenizer, [word]) for word in words)]
     if not spelled:
         raise ValueError(
             f"its tokenizer has no pieces for ordinary words of any language ({', '.join(WORDS[0])}, ...); "
@@ -253,6 +257,13 @@ def _tokenizer(folder: Path, config: Any) -> Any:
     if not _template(tokenizer, False)[0]:
         raise ValueError("its tokenizer puts no special piece, such as [CLS], before a text")
     return tokenizer
+
+
+def _own_words(tokenizer: Any) -> tuple[str, ...]:
+    """Up to ``OWN_WORDS`` pieces of the vocabulary that look like words."""
+    pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    words = (piece.lstrip("Ġ▁") for piece in sorted(pieces))  # marks of a space
+    return tuple(islice((word for word in words if len(word) > 2 and word.isalpha()), OWN_WORDS))
 
 
 def _pieces(tokenizer: Any, text: str | Sequence[str]) -> list[int]:

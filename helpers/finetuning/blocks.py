@@ -12,6 +12,7 @@ import functools
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ def section(model: nn.Module, start: int, stop: int, *, top: bool = True) -> nn.
     ValueError as :func:`separable`.
     """
     family = separable(model, "cut into blocks")
-    kept = model.get_submodule(family.blocks)[start:stop]
+    kept = cast(nn.ModuleList, model.get_submodule(family.blocks))[start:stop]
     if family.never_empty and not len(kept):
         kept.append(_Unchanged())
     parts: dict[str, nn.Module | None] = {family.blocks: kept}
@@ -154,7 +155,7 @@ def _check_block(encoder: Encoder, number: int, highest: int) -> None:
 
 
 @contextlib.contextmanager
-def saved(encoder: Encoder, model: nn.Module) -> Iterator[Path]:
+def saved(encoder: Encoder, model: Any) -> Iterator[Path]:
     """A folder, gone afterwards, with a changed model and the encoder's tokenizer."""
     with tempfile.TemporaryDirectory() as folder, encoders.quiet():
         model.save_pretrained(folder)

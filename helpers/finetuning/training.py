@@ -24,7 +24,7 @@ import safetensors.torch
 import torch
 from torch import distributed
 
-from helpers import encoders, precision, progress, store
+from helpers import checkpoints, encoders, precision, progress, store
 from helpers.finetuning import batches, prediction, tasks
 from helpers.finetuning.batches import Inputs
 from helpers.finetuning.blocks import Prefix, above
@@ -283,11 +283,13 @@ def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoi
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
 
 
-def _set_dropout(encoder: torch.nn.Module, probability: float) -> None:
+def _set_dropout(encoder: Any, probability: float) -> None:
     """Have all of an encoder's dropout at this probability, and its configuration say so."""
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
+        if isinstance(getattr(module, "attention_dropout", None), float):  # ModernBERT's
+            module.attention_dropout = probability
     # Also where a configuration has other names for it, as DistilBERT's: heads read the first.
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = probability
 
@@ -329,8 +331,7 @@ def _train(
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     checkpoint = folder / CHECKPOINT
     step, course, sums = 0, [], []  # type: int, list[dict], list[float]
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=encoder.device, weights_only=True)
+    if state := checkpoints.load(checkpoint, encoder.device):
         predictor.model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, course, sums = state["step"], state["course"], state["sums"]
@@ -359,8 +360,7 @@ def _train(
             if is_first():
                 if step < steps and time.monotonic() - saved >= checkpoint_every:
                     state = dict(model=predictor.model.state_dict(), optimizer=optimizer.state_dict())
-                    with store.atomic_write(checkpoint, "wb") as file:
-                        torch.save(state | dict(step=step, course=course, sums=sums), file)
+                    checkpoints.save(checkpoint, state | dict(step=step, course=course, sums=sums))
                     saved = time.monotonic()
                 progress.steps(what, step, steps)
     seconds = time.time() - began

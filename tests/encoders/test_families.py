@@ -386,6 +386,18 @@ def test_fine_tuned(folder, encoder, task, tmp_path, plain):
     assert same(prediction.predict(loaded, RECORDS[task]), tuned.predictions())
 
 
+def test_dropout_is_set_everywhere(folder):
+    model = encoders.load(folder, device="cpu", precision="fp32").model.train()
+    ids = torch.full((1, 12), 7)
+    training._set_dropout(model, 0.0)
+    states = [model(input_ids=ids).last_hidden_state for _ in range(2)]
+    assert torch.equal(*states)
+    training._set_dropout(model, 0.5)
+    for module in model.modules():
+        rates = (getattr(module, name, None) for name in ("p", "attention_dropout", "dropout_prob"))
+        assert set(filter(lambda rate: isinstance(rate, float), rates)) <= {0.5}
+
+
 def same(predicted, kept):
     names = {"heads", "deprels", "label", "answer"}
     return [[row[n] for n in sorted(names & row.keys())] for row in predicted] == [

@@ -241,6 +241,20 @@ def test_a_vocabulary_of_any_language(changed, words):
     assert encoders.load(folder, device="cpu").tokenizer.unk_token_id == 1
 
 
+def test_a_vocabulary_of_an_invented_language(changed):
+    folder = changed()
+    (folder / "tokenizer.json").unlink()
+    syllables = [a + b + c for a in "bdg" for b in "ao" for c in "lm"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *syllables]
+    for number, refused in ((9, True), (10, False)):
+        (folder / "vocab.txt").write_text("\n".join(pieces[: 5 + number]))
+        if refused:
+            with pytest.raises(ValueError, match="no pieces for ordinary words of any language"):
+                encoders.load(folder, device="cpu")
+        else:
+            assert encoders.load(folder, device="cpu").tokenizer.tokenize("bal dam") == ["bal", "dam"]
+
+
 def test_a_tokenizer_with_more_pieces_than_the_model(changed, tiny):
     def fewer(weights):
         name = "embeddings.word_embeddings.weight"

@@ -52,7 +52,7 @@ def test_shipped_files_are_complete_and_checked(shipped, monkeypatch):
     }
     listed = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert listed == {p.name: store.sha256(p) for p in folder.iterdir() if p.name != "SHA256SUMS"}
-    monkeypatch.setattr(encoders.loading, "ASSETS", root / "assets")
+    monkeypatch.setattr(encoders.registry, "ASSETS", root / "assets")
     encoder = encoders.load("minibert-seed7", device="cpu")
     [states] = encoders.hidden_states(encoder, [("bal", "dam")])
     assert states.shape == (2, 3, 16)
@@ -65,7 +65,7 @@ def test_shipped_files_are_complete_and_checked(shipped, monkeypatch):
 
 def test_a_damaged_shipment_is_refused(shipped, monkeypatch):
     root, folder = shipped
-    monkeypatch.setattr(encoders.loading, "ASSETS", root / "assets")
+    monkeypatch.setattr(encoders.registry, "ASSETS", root / "assets")
     good = (folder / "config.json").read_bytes()
     (folder / "config.json").write_bytes(good + b" ")
     with pytest.raises(store.DamagedArtifact, match="config.json: missing or altered"):
