@@ -41,8 +41,10 @@ class TuningRecipe:
 class Task:
     """What one of the fine-tuned models is tuned on."""
 
-    model: str = limited(about="a name of helpers.finetuning.tasks: Dep, NLI, QA", fixed=True)
-    corpus: str = limited(about="that the model is tuned and judged on", valid=CORPORA, what="corpus")
+    model: str = field(metadata={"fixed": True})  # a name of helpers.finetuning.tasks: Dep, NLI, QA
+    corpus: str = field(
+        metadata={"about": "that the model is tuned and judged on", "valid": CORPORA, "what": "corpus"}
+    )
     recipe: TuningRecipe
     train_limit: int | None = limited(None, "records it is tuned on; none: all", least=1)
     eval_limit: int | None = limited(None, "records it is judged on; none: all", least=1)
@@ -84,8 +86,8 @@ class StructuralRecipe:
 class Profile:
     """One size at which the whole book can be run."""
 
-    name: str = limited(fixed=True)
-    encoder: str = limited(about="minibert (shipped), tiny, a Hub id or a local folder")
+    name: str = field(metadata={"fixed": True})
+    encoder: str = field(metadata={"about": "minibert, minilm or mpnet, a Hub id, or a local folder"})
     tasks: tuple[Task, ...]
     seeds: tuple[int, ...] = limited(
         (0, 1), "of fine-tuning; the curves drawn are of the first", some=True, **_SEEDS

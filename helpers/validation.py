@@ -12,12 +12,12 @@ Settings = TypeVar("Settings")  # a dataclass
 _BOUNDS = {"above": "above", "least": "at least", "most": "at most", "below": "below"}
 
 
-def limited(default: Any = dataclasses.MISSING, about: str = "", **limits: Any) -> Any:
+def limited(default: Any, about: str = "", **limits: Any) -> Any:
     """A field of a dataclass of settings: what it is ``about``, and the limits of :func:`replaced`.
 
     A number must be at ``least`` and at ``most`` so much, lie ``above`` one and ``below`` another; a text
     must be among the ``valid`` ones, which are ``what``; a tuple may need ``some`` value and ``different``
-    ones. A ``fixed`` field cannot be set.
+    ones. A field that is ``fixed`` cannot be set. One without a default has them as its ``metadata``.
     """
     return dataclasses.field(default=default, metadata=limits | {"about": about})
 

@@ -3,12 +3,16 @@
 import os
 import re
 import secrets
+import subprocess
+import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from papermill.exceptions import PapermillExecutionError
 
 from helpers import book, profiles, progress, provenance, results
 
@@ -152,6 +156,43 @@ def test_parameters_reach_a_notebook_and_a_wrong_one_fails_with_the_valid_ones(b
     assert any("n_tokens = 100" in cell.source and "seeds = [0, 1]" in cell.source for cell in notebook.cells)
     run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"}, {})
     assert "unknown profile 'qick' (did you mean 'quick'?); valid: smoke, quick" in run.error
+
+
+def test_notebooks_are_given_checked_values_and_absolute_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    overrides = {"n_tokens": "1e2", "seeds": "[0, 1]", "encoder": "mine/model", "paths.mnli": "mnli"}
+    overrides |= {"tasks.Dep.recipe.epochs": "2", "text": None}
+    assert book._literals(overrides, profiles.settings("smoke", **overrides)) == {
+        "n_tokens": 100,
+        "seeds": [0, 1],
+        "encoder": str(tmp_path / "mine" / "model"),
+        "paths": {"mnli": str(tmp_path / "mnli")},
+        "tasks": {"Dep": {"recipe": {"epochs": "2"}}},
+        "text": None,
+    }
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code = "import tempfile; open(tempfile.mkdtemp() + '/left', 'w').close()"
+    with book._scratch(tmp_path / "output"):
+        subprocess.run([sys.executable, "-c", code], check=True)  # a kernel that is killed, say
+        (Path(tempfile.mkdtemp()) / "left").touch()
+        assert len(list(tmp_path.rglob("left"))) == 2
+    assert not list(tmp_path.iterdir())
+    assert os.environ["TMPDIR"] == str(tmp_path) == tempfile.gettempdir()
+
+
+def test_ctrl_c_in_a_kernel_ends_the_build(home, monkeypatch):
+    def interrupted(*arguments):
+        raise PapermillExecutionError(3, 3, "fit()", "KeyboardInterrupt", "", [])
+
+    monkeypatch.setattr(book, "_papermill", interrupted)
+    monkeypatch.setattr(provenance, "code_hash", lambda: secrets.token_hex())
+    with pytest.raises(KeyboardInterrupt):
+        book._run(ROOT / NOTEBOOKS[0], home / "stopped.ipynb", {"profile": "smoke"}, {})
 
 
 def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, monkeypatch, said):

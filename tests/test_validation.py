@@ -10,7 +10,7 @@ from helpers.validation import described, limited, merged, nested, replaced, unk
 
 @dataclass(frozen=True)
 class Fan:
-    place: str = limited(about="where it is", fixed=True)
+    place: str = field(metadata={"fixed": True})
     speed: float = limited(1.0, "turns a second", above=0)
 
 

@@ -109,8 +109,8 @@ def run_all(
     failed: dict[str, list[str]] = {}  # by reason
     mendable = True
     for number, name in enumerate(names):
-        left = sum(expected.get(other, 0) for other in names[number:])
-        about = f", about {progress.clock(left)} left" if left else ""
+        seconds = sum(expected.get(other, 0) for other in names[number:])
+        about = f", about {progress.clock(seconds)} left" if seconds else ""
         progress.say(f"analysis {number + 1} of {len(names)}{about}")
         try:
             with refusing(lambda kind, path: lost.get(path, "")):
