@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from helpers import progress, store
+from helpers import checkpoints, progress
 from helpers.profiles import StructuralRecipe
 
 Parameters = dict[str, torch.Tensor]  # name -> (n_probes, ...)
@@ -144,8 +144,7 @@ def train(
     parameters = {name: p.detach().clone().requires_grad_() for name, p in initial.items()}
     adam = Adam(parameters, [schedule.learning_rate] * n, schedule.clip)
     saved = folder / CHECKPOINT if folder else None
-    if saved and saved.exists():
-        checkpoint = torch.load(saved, map_location=next(iter(parameters.values())).device, weights_only=True)
+    if saved and (checkpoint := checkpoints.load(saved, next(iter(parameters.values())).device)):
         state = checkpoint["state"]
         parameters = adam.keep(state["alive"])
         with torch.no_grad():
@@ -171,10 +170,9 @@ def train(
                 parameters = adam.keep(going_on)
         progress.steps(what, state["step"], schedule.max_steps)
         if saved and time.monotonic() - last_saved >= checkpoint_every and state["alive"]:
-            with store.atomic_write(saved, "wb") as file:
-                tensors = {name: p.detach() for name, p in parameters.items()}
-                moments = {"adam": adam.adam.state_dict(), "rates": adam.rates}
-                torch.save({"state": state, "parameters": tensors} | moments, file)
+            tensors = {name: p.detach() for name, p in parameters.items()}
+            moments = {"adam": adam.adam.state_dict(), "rates": adam.rates}
+            checkpoints.save(saved, {"state": state, "parameters": tensors} | moments)
             last_saved = time.monotonic()
     if saved:
         saved.unlink(missing_ok=True)

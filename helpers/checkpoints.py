@@ -1,0 +1,29 @@
+"""States of work in progress, from which it goes on after it was killed."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helpers import progress, store
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Put a state of tensors, numbers and texts in the place of the last one."""
+    with store.atomic_write(path, "wb") as file:
+        torch.save(state, file)
+
+
+def load(path: Path, device: torch.device | str) -> dict[str, Any] | None:
+    """The state last saved; None if there is none or, as is then said, if the file is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # PyTorch does not compare the checksums that it writes
+                raise ValueError(f"{damaged} is not as it was written")
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        progress.say(f"{path}: damaged ({error}); begun anew")
+        return None
