@@ -71,7 +71,7 @@ def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 raise ValueError(f"setting {dotted!r}: {name} has been given a value of its own")
-        place[last] = merged(place.get(last), nested(value) if isinstance(value, dict) else value)
+        place[last] = merged(place.get(last), value)
     return tree
 
 

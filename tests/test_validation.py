@@ -80,7 +80,7 @@ def test_settings_within_settings():
     oven = replaced(OVEN, {"clock": {"minutes": 3}, "fans": {"top": {"speed": "2"}}})
     assert oven.clock == Timer(3) and oven.fans == (Fan("back"), Fan("top", 2.0))
     assert replaced(OVEN, nested({"clock.minutes": 3, "fans.top.speed": 2})) == oven
-    assert replaced(OVEN, nested({"clock": "{'minutes': 3}", "fans": {"top.speed": 2}})) == oven
+    assert replaced(OVEN, nested({"clock": "{'minutes': 3}", "fans.top": "{'speed': 2}"})) == oven
 
 
 def test_dotted_names_become_dicts():
