@@ -1,9 +1,7 @@
 """Extractive question answering (QA): the stretch of a context that answers a question."""
 
-import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ from helpers.corpora.records import Question
 from helpers.encoders import Encoder
 from helpers.finetuning import metrics
 from helpers.finetuning.batches import Inputs, join, room
+from helpers.finetuning.tasks import candidates
 from helpers.finetuning.tasks.base import Labels, Scores, TaskDefinition, linear
 from helpers.profiles import TuningRecipe
 
@@ -25,8 +24,6 @@ Questions = Sequence[Question]
 MAX_QUESTION = 64  # wordpieces, as in google-research/bert's run_squad
 N_BEST = 20  # starts and ends considered in a window, likewise
 MAX_ANSWER = 30  # wordpieces
-CONTEXTS = 4000  # the question-blind baseline learns from at most so many
-LONGEST = 6  # words of one of its candidates
 
 
 @dataclass(frozen=True)
@@ -143,16 +140,14 @@ class Answers(TaskDefinition):
         }
 
     def partial_baselines(self, train: Questions, evaluation: Questions) -> dict[str, Scores]:
-        """:func:`question_blind`, and ``longest_name``, the context's longest run of capitalised words or
-        numbers.
-        """
+        """Scores of the answerers of :mod:`helpers.finetuning.tasks.candidates`, by their names."""
         self.check(train)
         self.check(evaluation)
         references = {q.id: [answer.text for answer in q.answers] for q in evaluation}
-        names = {q.id: _longest_name(q.context) for q in evaluation}
+        answerers = (candidates.question_blind, candidates.longest_name, candidates.question_window)
         return {
-            "question_blind": metrics.squad_scores(references, question_blind(train, evaluation)),
-            "longest_name": metrics.squad_scores(references, names),
+            answer.__name__: metrics.squad_scores(references, answer(train, evaluation))
+            for answer in answerers
         }
 
 
@@ -281,106 +276,3 @@ class SpanHead(nn.Module):
             scores["loss"] = sum(F.cross_entropy(x, gold, reduction="sum") for x, gold in both) / 2
             scores["count"] = torch.tensor(len(starts))
         return scores
-
-
-# -- a baseline that does not read the question ----------------------------------------------------
-
-
-def question_blind(train: Questions, evaluation: Questions) -> dict[str, str]:
-    """Answers by question id, given the context alone: what it gives away (Kaushik and Lipton 2018).
-
-    Candidates are the stretches between function words and punctuation, with and without a determiner. A
-    logistic regression learns from ``train`` which of them are answers, by their words, form,
-    neighbours and place; the most probable one answers every question on a context.
-    """
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    answers: dict[str, set[str]] = defaultdict(set)
-    for question in train:
-        answers[question.context].update(_normal(answer.text) for answer in question.answers)
-    chosen = sorted(answers, key=lambda context: hashlib.sha256(context.encode()).digest())[:CONTEXTS]
-    features, labels = [], []
-    for context in chosen:
-        for text, description in _candidates(context):
-            features.append(description)
-            labels.append(_normal(text) in answers[context])
-    if len(set(labels)) < 2:  # too little to learn from: the first candidate there is
-        return {q.id: next(_candidates(q.context), ("", {}))[0] for q in evaluation}
-    model = make_pipeline(DictVectorizer(), LogisticRegression(max_iter=300))
-    model.fit(features, labels)
-    best = {}
-    for context in dict.fromkeys(question.context for question in evaluation):
-        texts, descriptions = zip(*_candidates(context), strict=True) if context.strip() else ((), ())
-        scores = model.decision_function(list(descriptions)) if texts else []
-        best[context] = max(zip(scores, texts, strict=True), key=lambda item: item[0])[1] if texts else ""
-    return {question.id: best[question.context] for question in evaluation}
-
-
-_TOKEN = re.compile(r"[\w$€£%]+(?:['’.,&/:-][\w]+)*%?|[^\w\s]")
-_DETERMINERS = set("a an the my your his her its our their this that these those some two three".split())
-_FUNCTION = _DETERMINERS | set(
-    "about after against all also am among and are around as at be because been before being between both but"
-    " by can could did do does don't during for from get got had has have he him how i i'm if in into is it"
-    " it's just may me might more most much must no nor not of off on only or other out over shall she should"
-    " so such than them then there they through to under until up us very was we were what when where which"
-    " while who whom whose why will with within without would you".split()
-)
-
-
-def _candidates(context: str) -> Iterator[tuple[str, dict]]:
-    """(text, features) of the stretches of a context that may be answers; at least one if there is a word."""
-    tokens = [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(context)]
-    content = [word[0].isalnum() and word.lower() not in _FUNCTION for word, _, _ in tokens]
-    if not any(content):
-        content = [True] * len(tokens)
-    sentence, i = 0, 0
-    while i < len(tokens):
-        if tokens[i][0] in ".?!":
-            sentence += 1
-        if not content[i]:
-            i += 1
-            continue
-        last = i
-        while last + 1 < len(tokens) and content[last + 1]:
-            last += 1
-        determined = i > 0 and tokens[i - 1][0].lower() in _DETERMINERS
-        for first in (i - 1, i) if determined else (i,):
-            for end in {min(last, first + LONGEST - 1), i}:
-                yield context[tokens[first][1] : tokens[end][2]], _features(tokens, first, end, sentence)
-        i = last + 1
-
-
-def _features(tokens: list[tuple[str, int, int]], first: int, last: int, sentence: int) -> dict:
-    words = [word for word, _, _ in tokens[first : last + 1]]
-    before = tokens[first - 1][0].lower() if first else "^"
-    after = tokens[last + 1][0].lower() if last + 1 < len(tokens) else "$"
-    return {
-        f"before={before}": 1.0,
-        f"after={after}": 1.0,
-        f"first={words[0].lower()}": 1.0,
-        f"last={words[-1].lower()}": 1.0,
-        f"suffix={words[-1].lower()[-3:]}": 1.0,
-        f"length={len(words)}": 1.0,
-        f"sentence={min(sentence, 8)}": 1.0,
-        "capitalised": sum(word[0].isupper() for word in words) / len(words),
-        "number": float(any(word[0].isdigit() for word in words)),
-        "place": first / len(tokens),
-    }
-
-
-def _longest_name(context: str) -> str:
-    runs, run = [""], []
-    for match in _TOKEN.finditer(context):
-        word = match.group()
-        if word[0].isupper() or word[0].isdigit():
-            run.append(match)
-            runs.append(context[run[0].start() : match.end()])
-        else:
-            run = []
-    return max(runs, key=len) or context.split(maxsplit=1)[0] if context.strip() else ""
-
-
-def _normal(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))

@@ -1,6 +1,7 @@
 """What a fine-tuning task defines, and what the tasks' heads are built from."""
 
 import abc
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from helpers.profiles import TuningRecipe
 
 Labels = tuple[str, ...]
 Scores = dict[str, float]
+
+ENDINGS = ("'s", "ing", "ed", "es", "ly", "s")
 
 
 class TaskDefinition(abc.ABC):
@@ -85,7 +88,10 @@ class TaskDefinition(abc.ABC):
         return {}
 
     def partial_baselines(self, train: Sequence, evaluation: Sequence) -> dict[str, Scores]:
-        """Scores of predictors that are denied part of the input, by name: what the corpus gives away."""
+        """Scores of predictors without an encoder, by name: what the corpus gives away.
+
+        They are denied part of the input, or what the words in it mean.
+        """
         return {}
 
 
@@ -106,7 +112,18 @@ def word_means(states: torch.Tensor, word_of: torch.Tensor, n_words: int) -> tor
         return (member @ states.float()) / member.sum(-1, keepdim=True).clamp(min=1)
 
 
+def held_out(text: str) -> bool:
+    """Whether a premise or context is of the fifth on which the strength of a baseline is chosen."""
+    return hashlib.sha256(text.encode()).digest()[0] % 5 == 0
+
+
 def most_frequent(values: Iterable[str], default: str = "") -> str:
     """The most frequent value, of equals the first in the alphabet; ``default`` if there is none."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], value), default=default)
+
+
+def stem(word: str) -> str:
+    """A lower-case English word without its ending, where three letters stay."""
+    ending = next((x for x in ENDINGS if word.endswith(x) and len(word) >= len(x) + 3), "")
+    return word.removesuffix(ending)

@@ -1,22 +1,35 @@
 """Natural language inference (NLI): the label of a premise and a hypothesis."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import encoders
+from helpers.corpora import sample
 from helpers.corpora.records import Pair
 from helpers.encoders import Encoder
 from helpers.finetuning import metrics
 from helpers.finetuning.batches import Inputs, join, room
-from helpers.finetuning.tasks.base import Labels, Scores, TaskDefinition, linear, most_frequent
+from helpers.finetuning.tasks.base import (
+    Labels,
+    Scores,
+    TaskDefinition,
+    held_out,
+    linear,
+    most_frequent,
+    stem,
+)
 from helpers.profiles import TuningRecipe
 
 Pairs = Sequence[Pair]
+
+LEARNT_FROM = 50_000  # pairs that the baseline on overlap learns from, at most
+STRENGTHS = (0.01, 0.03, 0.1, 0.3)  # scikit-learn's C of that baseline
 
 
 class Inference(TaskDefinition):
@@ -84,7 +97,7 @@ class Inference(TaskDefinition):
         return {"majority": self.score(evaluation, [{"label": label} for _ in evaluation])}
 
     def partial_baselines(self, train: Pairs, evaluation: Pairs) -> dict[str, Scores]:
-        """``majority``, ``hypothesis_only`` (Poliak et al. 2018) and ``bag_of_words``.
+        """``majority``, ``hypothesis_only`` (Poliak et al. 2018), ``bag_of_words`` and :func:`overlap`.
 
         ``hypothesis_only`` is a logistic regression on the words and word pairs of the hypothesis (tf-idf),
         ``bag_of_words`` one that also sees those of the premise, as features of their own, but not how the
@@ -112,7 +125,7 @@ class Inference(TaskDefinition):
             )
             predicted = model.fit(train, labels).predict(evaluation)
             scores[name] = {"accuracy": metrics.accuracy(gold, list(predicted))}
-        return scores
+        return scores | {"overlap": {"accuracy": metrics.accuracy(gold, overlap(train, evaluation))}}
 
 
 def shorten(n_a: int, n_b: int, room: int) -> tuple[int, int]:
@@ -146,6 +159,88 @@ class ClassificationHead(nn.Module):
             return {"logits": logits}
         loss = F.cross_entropy(logits, labels, reduction="sum")
         return {"logits": logits, "loss": loss, "count": torch.tensor(len(labels))}
+
+
+# -- baselines without an encoder ------------------------------------------------------------------
+
+
+def overlap(train: Pairs, evaluation: Pairs) -> list[str]:
+    """Labels of pairs by a reader of both sentences that knows words and no meanings.
+
+    A logistic regression on the words of the hypothesis, on which of them the premise has too, and on counts
+    of what the two share, like the lexicalised classifier of Bowman et al. (2015). It learns from at most
+    ``LEARNT_FROM`` pairs; its ``STRENGTHS`` are compared on the training pairs of a fifth of the premises.
+    """
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    train = sample(train, LEARNT_FROM)
+    labels = np.array([pair.label for pair in train])
+    if len(set(labels)) == 1:
+        return [labels[0]] * len(evaluation)
+    vectorizer = DictVectorizer(dtype=np.float32)
+    x, y = vectorizer.fit_transform(map(comparison, train)), vectorizer.transform(map(comparison, evaluation))
+    common = x.getnnz(0) >= (2 if len(train) >= 100 else 1)
+    x, y = x[:, common], y[:, common]
+
+    def fitted(strength: float, rows: np.ndarray) -> LogisticRegression:
+        return LogisticRegression(C=strength, max_iter=1000).fit(x[rows], labels[rows])
+
+    chosen_on = np.array([held_out(pair.premise) for pair in train])
+    best = STRENGTHS[1]
+    if chosen_on.any() and len(set(labels[~chosen_on])) > 1:
+        own = {c: fitted(c, ~chosen_on).score(x[chosen_on], labels[chosen_on]) for c in STRENGTHS}
+        best = max(own, key=lambda c: own[c])
+    return [str(label) for label in fitted(best, np.ones(len(train), bool)).predict(y)]
+
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_NEGATIONS = frozenset("no not never nothing none nobody neither nor nowhere without cannot hardly".split())
+_SMALL_WORDS = frozenset(
+    "a an and are as at be been being but by did do does for from had has have he her him his i in is it its"
+    " me my of on or our she that the their them there these they this those to us was we were what when"
+    " which who with you your".split()
+)
+
+
+def comparison(pair: Pair) -> dict[str, float]:
+    """Features of a pair for :func:`overlap`, by name, 0 to 1. Words are compared without their endings."""
+    premise, hypothesis = (
+        [w.lower().replace("’", "'") for w in _WORD.findall(text)] for text in (pair.premise, pair.hypothesis)
+    )
+    stems, own = [stem(w) for w in premise], [stem(w) for w in hypothesis]
+    known = set(stems)
+    features = dict.fromkeys(map("word={}".format, hypothesis), 1.0)
+    features |= dict.fromkeys(map("pair={} {}".format, hypothesis, hypothesis[1:]), 1.0)
+    for word, bare in zip(hypothesis, own, strict=True):
+        features[f"{'shared' if bare in known else 'new'}={word}"] = 1.0
+    content = [bare for word, bare in zip(hypothesis, own, strict=True) if word not in _SMALL_WORDS]
+    pairs = set(zip(stems, stems[1:], strict=False))
+    shares = {
+        "words": _share(bare in known for bare in own),
+        "content": _share(bare in known for bare in content),
+        "pairs": _share(two in pairs for two in zip(own, own[1:], strict=False)),
+        "back": _share(bare in own for bare in stems),
+        "ratio": min(1.0, len(own) / (2 * max(1, len(stems)))),
+    }
+    new = sum(bare not in known for bare in content)
+    negated = [any(w in _NEGATIONS or w.endswith("n't") for w in words) for words in (premise, hypothesis)]
+    features |= shares
+    features |= {f"{name}~{int(5 * share)}": 1.0 for name, share in shares.items()}
+    features |= {
+        f"new words={min(new, 5)}": 1.0,
+        f"length={min(len(own) // 3, 8)}": 1.0,
+        f"negated={negated}": 1.0,
+        "negated and shared": negated[1] * shares["words"],
+        "new number": float(any(w[0].isdigit() and w not in premise for w in hypothesis)),
+    }
+    return features
+
+
+def _share(true: Iterable[bool]) -> float:
+    """Share of what is true, 0 of nothing."""
+    values = list(true)
+    return sum(values) / max(1, len(values))
 
 
 def _terms(prefix: str, text: str) -> list[str]:

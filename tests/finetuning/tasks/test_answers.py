@@ -1,7 +1,6 @@
-"""Question answering: windows and spans against run_squad's rules written out, baselines by construction."""
+"""Question answering: windows and spans against run_squad's rules written out."""
 
 import itertools
-import random
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import corpora
 from helpers.corpora.records import Answer, Question
 from helpers.finetuning import prediction
 from helpers.finetuning.tasks import TASKS, answers
@@ -199,72 +197,3 @@ def test_scores_and_what_the_bootstrap_needs():
     assert ANSWERS.score(questions, rows) == {"f1": pytest.approx(5 / 6), "exact_match": 0.5}
     assert [r["correct"] for r in rows] == [pytest.approx(2 / 3), 1]
     assert ANSWERS.baselines(questions, questions) == {}
-
-
-# -- baselines that do not read the question -------------------------------------------------------
-
-ANIMALS = "cat dog hen fox owl bee ant cow pig bat".split()
-PLACES = "barn yard pond hill wood lane".split()
-
-
-def _questions(n, seed):
-    """On each context two questions; only numbers are ever asked for."""
-    generator = random.Random(seed)
-    for i in range(n):
-        animal, other = generator.sample(ANIMALS, 2)
-        year, other_year = generator.sample(range(1900, 2000), 2)
-        place = generator.choice(PLACES)
-        context = f"In {year} the {animal} came. The {other} of the {place} left in {other_year}."
-        for j, (asked, answer) in enumerate(((animal, year), (other, other_year))):
-            start = context.index(str(answer))
-            yield Question(f"{seed}-{i}-{j}", f"When {asked}?", context, (Answer(str(answer), start),))
-
-
-def test_question_blind_learns_what_is_asked_for_and_no_more():
-    train, test = list(_questions(60, 1)), list(_questions(40, 2))
-    given = answers.question_blind(train, test)
-    assert set(given) == {question.id for question in test}
-    by_context = {}
-    for question in test:
-        # The same answer to both questions on a context, so half of them at most can be right.
-        assert by_context.setdefault(question.context, given[question.id]) == given[question.id]
-        assert given[question.id] in {q.answers[0].text for q in test if q.context == question.context}
-    scores = ANSWERS.partial_baselines(train, test)
-    assert scores["question_blind"]["exact_match"] == 0.5
-
-
-def test_longest_name():
-    context = "the visitors met President Josiah Bartlet and Leo in 1999."
-    question = Question("q", "Who?", context, (Answer("President Josiah Bartlet", context.index("Pres")),))
-    assert ANSWERS.partial_baselines([question], [question])["longest_name"] == {
-        "exact_match": 1.0,
-        "f1": 1.0,
-    }
-
-
-@pytest.mark.parametrize("context", ["it is what it is", "?!", "¿", "a"])
-def test_contexts_without_candidates_still_get_an_answer(context):
-    train = list(_questions(30, 1))
-    odd = Question("odd", "What?", context, (Answer(context[:1], 0),))
-    for found in (answers.question_blind(train, [odd]), answers.question_blind([odd], [odd])):
-        assert set(found) == {"odd"}
-    assert 0 <= ANSWERS.partial_baselines(train, [odd])["longest_name"]["f1"] <= 1
-
-
-def test_the_same_every_time():
-    train, test = list(_questions(30, 3)), list(_questions(10, 4))
-    assert answers.question_blind(train, test) == answers.question_blind(list(reversed(train)), test)
-
-
-def test_empty_sets_are_refused():
-    with pytest.raises(ValueError, match="no records for QA"):
-        ANSWERS.partial_baselines([], list(_questions(2, 1)))
-
-
-def test_on_real_questions(real_data):
-    folder = real_data("squad-reduced")
-    scores = ANSWERS.partial_baselines(
-        *(corpora.load("squad", split, path=folder, limit=800) for split in ("train", "dev"))
-    )
-    assert 0.01 < scores["question_blind"]["exact_match"] < 0.2
-    assert scores["question_blind"]["f1"] >= scores["question_blind"]["exact_match"]

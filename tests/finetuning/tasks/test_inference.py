@@ -10,7 +10,7 @@ from helpers import corpora
 from helpers.corpora.records import Pair
 from helpers.finetuning import batches
 from helpers.finetuning.tasks import TASKS
-from helpers.finetuning.tasks.inference import ClassificationHead, shorten
+from helpers.finetuning.tasks.inference import ClassificationHead, comparison, overlap, shorten
 
 INFERENCE = TASKS["NLI"]
 WIDTH = 16
@@ -120,7 +120,7 @@ def _made(label):
 def test_a_give_away_in_the_hypothesis_is_found():
     train, test = _made(lambda p, h, _: "contradiction" if "awake" in h else "entailment")
     scores = INFERENCE.partial_baselines(train, test)
-    assert set(scores) == {"majority", "hypothesis_only", "bag_of_words"}
+    assert set(scores) == {"majority", "hypothesis_only", "bag_of_words", "overlap"}
     assert scores["hypothesis_only"]["accuracy"] > 0.98
     assert scores["majority"]["accuracy"] < 0.65
 
@@ -133,10 +133,52 @@ def test_what_the_premise_gives_away_is_kept_apart():
 
 
 def test_what_only_the_relation_tells_is_not_told():
-    # The animal asleep is the first that the premise names: neither bag of words shows that.
+    # The animal asleep is the first that the premise names: no baseline sees where in it a word stands.
     train, test = _made(lambda p, h, _: "yes" if h.split()[1] == p.split()[1] else "no")
     for scores in INFERENCE.partial_baselines(train, test).values():
         assert scores["accuracy"] < 0.65
+
+
+def test_what_the_two_share_is_seen_by_overlap_alone():
+    def label(premise, hypothesis, generator):
+        return "yes" if hypothesis.split()[1] in premise else "no"
+
+    def other(pairs):  # every second hypothesis is of an animal that the premise does not name
+        for i, pair in enumerate(pairs):
+            absent = next(a for a in ANIMALS[i % 10 :] + ANIMALS if a not in pair.premise)
+            hypothesis = f"The {absent} was awake." if i % 2 else pair.hypothesis
+            yield Pair(pair.id, pair.premise, hypothesis, label(pair.premise, hypothesis, None))
+
+    train, test = (list(other(part)) for part in _made(label))
+    scores = INFERENCE.partial_baselines(train, test)
+    assert scores["overlap"]["accuracy"] > 0.98
+    assert scores["hypothesis_only"]["accuracy"] < 0.8 and scores["bag_of_words"]["accuracy"] < 0.8
+
+
+def test_features_of_overlap_by_hand():
+    pair = Pair("1", "Two dogs barked at the cat.", "No dog was barking in 2010.", "x")
+    found = comparison(pair)
+    shares = {name: found[name] for name in ("words", "content", "pairs", "back", "ratio")}
+    # Of no, dog, was, barking, in, 2010 the premise has dog(s) and bark(ed); no two in a row.
+    assert shares == {
+        "words": 2 / 6, "content": pytest.approx(2 / 4), "pairs": 0, "back": 2 / 6, "ratio": 0.5,
+    }  # fmt: skip
+    assert found["shared=dog"] == found["new=2010"] == found["word=was"] == found["pair=dog was"] == 1
+    assert found["negated=[False, True]"] == found["new number"] == found["new words=2"] == 1
+    assert found["negated and shared"] == pytest.approx(2 / 6)
+    assert {name for name in found if "~" in name} == {
+        "words~1", "content~2", "pairs~0", "back~1", "ratio~2",
+    }  # fmt: skip
+
+
+def test_empty_sentences_have_features():
+    assert comparison(Pair("1", "", "", "x"))["words"] == 0
+
+
+def test_the_strength_is_chosen_without_the_test_part():
+    train, test = _made(lambda p, h, g: g.choice(["yes", "no"]))
+    flipped = [Pair(p.id, p.premise, p.hypothesis, "no" if p.label == "yes" else "yes") for p in test]
+    assert overlap(train, test) == overlap(train, flipped)
 
 
 def test_three_labels_and_the_majority():
@@ -168,3 +210,4 @@ def test_on_real_pairs(real_data):
     # Known of MultiNLI (Gururangan et al. 2018, Poliak et al. 2018): hypotheses alone tell a good deal.
     assert 0.3 < scores["majority"]["accuracy"] < 0.4
     assert scores["hypothesis_only"]["accuracy"] > scores["majority"]["accuracy"] + 0.03
+    assert scores["overlap"]["accuracy"] > scores["bag_of_words"]["accuracy"] + 0.03
