@@ -101,6 +101,12 @@ def read(path: str | Path) -> list[Sentence]:
     return sentences
 
 
+def has_xpos(path: str | Path) -> bool:
+    """Whether a file has tags of its own in the column XPOS, which many treebanks leave empty (``_``)."""
+    rows = (line.split("\t") for line in read_text(path).split("\n") if line[:1].isdecimal())
+    return any(len(columns) == len(COLUMNS) and columns[4] != "_" for columns in rows)
+
+
 def _genre(document: str) -> str:
     if document.startswith("GUM_"):
         return document.split("_")[1]

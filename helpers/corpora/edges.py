@@ -3,7 +3,7 @@
 :data:`SUITES` is the table of them. ``uds`` takes all from one corpus that is downloaded, some as stand-ins
 (:mod:`helpers.corpora.uds_edges`); ``open`` from human annotation in freely licensed corpora; ``ontonotes``
 is the paper's suite, for those who have OntoNotes 5 and SPR1; ``json`` is a folder of jiant's edge-probing
-files, of these or any other tasks.
+files, of these or any other tasks; and ``ud:NAME`` is a treebank of one's own.
 
 Training, development and test parts are the corpora's own. PropBank's annotation of the English Web
 Treebank is divided as UD's; SemEval's development part is cut from its training file, as in jiant.
@@ -12,7 +12,7 @@ Treebank is divided as UD's; SemEval's development part is cut from its training
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from helpers.store import Store, digest
 from helpers.validation import unknown
 
 SPLITS = uds.SPLITS
-SCHEMA = 2  # raise when the targets made of the same files change
+SCHEMA = 3  # raise when the targets made of the same files change
 
 # Spelled as in the paper's results, which have no SPR2 (another corpus with the same kind of labels).
 TASKS = ("POS", "Constituents", "Dependencies", "Entities", "SRL", "Coreference", "SPR1", "SPR2", "Relations")
@@ -102,10 +102,15 @@ def sources(suite: str, paths: Paths | None = None) -> dict[str, str]:
     return {task: source.what for task, source in _sources(suite, paths).items()}
 
 
-def pos(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
-    """Parts of speech: every word with its Penn tag (XPOS)."""
-    words = ((s, (Target((i, i + 1), None, (tag,)) for i, tag in enumerate(s.xpos))) for s in sentences)
-    return [LabelledSpans.of(sentence, targets) for sentence, targets in words]
+def pos(sentences: Iterable[Sentence], column: str = "xpos") -> list[LabelledSpans]:
+    """Parts of speech: every word that has a tag, with the treebank's own (XPOS) or UD's (``upos``)."""
+
+    def targets(sentence: Sentence) -> Iterator[Target]:
+        for i, tag in enumerate(getattr(sentence, column)):
+            if tag != "_":
+                yield Target((i, i + 1), None, (tag,))
+
+    return [LabelledSpans.of(sentence, targets(sentence)) for sentence in sentences]
 
 
 def dependencies(sentences: Iterable[Sentence]) -> list[LabelledSpans]:
@@ -143,9 +148,20 @@ def _read_uds(split: str, files: Files) -> Targets:
     }
 
 
-def _read_ud_ewt(split: str, files: Files) -> Targets:
-    sentences = _each(conllu.read, files["ud-ewt"][split])
-    return {"POS": pos(sentences), "Dependencies": dependencies(sentences)}
+def _treebank(what: str, corpus: str) -> Source:
+    def read(split: str, files: Files) -> Targets:
+        sentences = _each(conllu.read, files[corpus][split])
+        # One tag set for the whole task: a split without tags of the treebank's own decides for all.
+        own = all(any(map(conllu.has_xpos, files[corpus][part])) for part in SPLITS)
+        if not own:
+            progress.say(f"{what} ({split}): no tags in the column XPOS; POS has those of UPOS instead")
+        tagged = pos(sentences, "xpos" if own else "upos")
+        left_out = sum(len(record.words) - len(record.targets) for record in tagged)
+        if left_out:
+            progress.say(f"{what} ({split}): {left_out:,} words without a part of speech left out of POS")
+        return {"POS": tagged, "Dependencies": dependencies(sentences)}
+
+    return Source(what, (corpus,), read)
 
 
 def _read_propbank(split: str, files: Files) -> Targets:
@@ -191,7 +207,7 @@ def _json_source(what: str, corpus: str, task: str, subfolder: str = "") -> Sour
 
 
 _UDS = Source("UDS 2.0", ("uds-dep",), _read_uds)
-_UD_EWT = Source("UD EWT", ("ud-ewt",), _read_ud_ewt)
+_UD_EWT = _treebank("UD EWT", "ud-ewt")
 _PROPBANK = Source("PropBank EWT", ("propbank-ewt", "ud-ewt"), _read_propbank)
 _GUM = Source("GUM", ("gum",), _read_gum)
 _SEMEVAL = Source("SemEval-2010 Task 8", ("semeval-2010-task8",), _read_semeval)
@@ -223,16 +239,42 @@ SUITES: dict[str, dict[str, Source]] = {
 }
 
 
-def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
-    """The tasks of a suite, and where their labels come from."""
-    paths = paths or {}
-    if suite not in SUITES:
-        raise ValueError(unknown("suite", suite, SUITES))
-    for name in paths:
-        if name not in registry.CORPORA:
-            raise ValueError(unknown("corpus", name, registry.CORPORA))
-    if suite != "json":
+class _Names(Collection[str]):
+    """The names of the suites, with those of one's own treebanks listed as ``ud:NAME``."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in SUITES or (str(name).startswith("ud:") and str(name) in registry.NAMES)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*SUITES, registry.OUTSIDE["ud"].name))
+
+    def __len__(self) -> int:
+        return len(SUITES) + 1
+
+
+SUITE_NAMES = _Names()
+
+
+def suite_sources(suite: str) -> dict[str, Source]:
+    """The tasks of a suite, and where their labels come from; none for json, whose tasks are a folder's.
+
+    Raises ValueError, listing the valid ones, for an unknown suite.
+    """
+    if suite not in SUITE_NAMES:
+        raise ValueError(unknown("suite", suite, SUITE_NAMES))
+    if suite in SUITES:
         return SUITES[suite]
+    return dict.fromkeys(("POS", "Dependencies"), _treebank(suite, suite))
+
+
+def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
+    """As :func:`suite_sources`, also of the suite json."""
+    paths = paths or {}
+    named = suite_sources(suite)
+    for name in paths:
+        registry.named(name)
+    if suite != "json":
+        return named
     if "edges" not in paths:
         raise ValueError(f"the suite json needs {_needs(['edges'])}")
     place = Path(paths["edges"]).expanduser()
@@ -252,12 +294,12 @@ def _sources(suite: str, paths: Paths | None) -> dict[str, Source]:
 
 def _absent(source: Source, paths: Paths | None) -> list[str]:
     """The corpora that are neither given nor downloaded."""
-    return [name for name in source.corpora if not (name in (paths or {}) or registry.CORPORA[name].source)]
+    return [name for name in source.corpora if not (name in (paths or {}) or registry.named(name).source)]
 
 
 def _needs(names: list[str]) -> str:
     """Which folders are lacking, and how to give them."""
-    what = [f"{name} with {', '.join(p[0] for p in registry.CORPORA[name].files.values())}" for name in names]
+    what = [f"{name} with {', '.join(p[0] for p in registry.named(name).files.values())}" for name in names]
     given = ", ".join(f'"{name}": <folder>' for name in names)
     return f"local folders ({'; '.join(what)}): paths={{{given}}}"
 
@@ -289,7 +331,7 @@ def _made(task: str, suite: str, paths: Paths | None) -> Path:
 
 def _files(name: str, subfolder: str, path: str | Path | None) -> dict[str, list[Path]]:
     place = None if path is None else Path(path).expanduser() / subfolder
-    return {split: registry.files(name, split, path=place) for split in registry.CORPORA[name].files}
+    return {split: registry.files(name, split, path=place) for split in registry.named(name).files}
 
 
 def _hash(files: dict[str, list[Path]]) -> str:

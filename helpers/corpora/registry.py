@@ -1,12 +1,14 @@
 """The corpora by name: what each is, where its files come from, and how they become records.
 
-To add a corpus, add an entry to :data:`CORPORA`.
+To add a corpus, add an entry to :data:`CORPORA`. One that only needs a folder needs no entry: a treebank,
+inference pairs, questions or text in the formats of :data:`OUTSIDE` have a name such as ``ud:french-gsd``.
 """
 
 import fnmatch
 import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +168,89 @@ CORPORA: dict[str, Corpus] = {
 }  # fmt: skip
 
 
+def _one_of(endings: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Patterns of file names: one of the names first or after a sign, by their order and that of endings."""
+    signs = ("", "*[-_.]")
+    return tuple(f"{sign}{name}*.{end}" for end in endings.split() for name in names for sign in signs)
+
+
+_SPLITS = {"train": ("train",), "dev": ("dev", "valid"), "test": ("test",)}
+# Some treebanks divide a split: cs_pdt-ud-train-l.conllu, cs_pdt-ud-train-m.conllu.
+_PART = re.compile(r"(.*-ud-(?:train|dev|test)).*")
+
+# Corpora of one's own by what stands before the colon of their names; the rest is for the results.
+OUTSIDE: dict[str, Corpus] = {
+    corpus.name.partition(":")[0]: corpus
+    for corpus in (
+        Corpus(
+            "ud:NAME", "any treebank in CoNLL-U", Sentence, "yours",
+            {s: (f"*-ud-{s}*.conllu", *_one_of("conllu", names)) for s, names in _SPLITS.items()},
+            read=conllu.read,
+        ),
+        Corpus(
+            "nli:NAME", "any inference pairs in the columns of MultiNLI or SNLI", Pair, "yours",
+            {
+                s: (f"*_{s}_matched.jsonl", *_one_of("jsonl txt tsv", names)) for s, names in _SPLITS.items()
+            },
+            read=nli.read,
+        ),
+        Corpus(
+            "squad:NAME", "any questions in SQuAD's format", Question, "yours",
+            {s: _one_of("json", names) for s, names in _SPLITS.items()}, read=squad.read,
+        ),
+        Corpus(
+            "text:NAME", "plain text: one line per paragraph, a blank line between documents", Passage,
+            "yours", {"all": ("*.txt",)}, read=text.read,
+        ),
+    )
+}  # fmt: skip
+_OWN = re.compile(rf"({'|'.join(OUTSIDE)}):[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}")
+
+
+def named(name: str) -> Corpus:
+    """The corpus of a name: one of :data:`CORPORA`, or one's own as in :data:`OUTSIDE`.
+
+    Raises ValueError, listing what is valid, for any other name.
+    """
+    if name in CORPORA:
+        return CORPORA[name]
+    own = _OWN.fullmatch(name)
+    if own is None:
+        raise ValueError(unknown("corpus", name, NAMES))
+    return replace(OUTSIDE[own[1]], name=name)
+
+
+class _Names(Collection[str]):
+    """Names that :func:`named` knows, of corpora that fit; those of one's own are listed as ``ud:NAME``."""
+
+    def __init__(self, fits: Callable[[Corpus], bool] = lambda corpus: True):
+        self._fits = fits
+
+    def __contains__(self, name: object) -> bool:
+        own = _OWN.fullmatch(str(name))
+        corpus = OUTSIDE[own[1]] if own else CORPORA.get(str(name))
+        return corpus is not None and self._fits(corpus)
+
+    def __iter__(self) -> Iterator[str]:
+        return (corpus.name for corpus in (*CORPORA.values(), *OUTSIDE.values()) if self._fits(corpus))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+NAMES = _Names()
+# Running text in a single part, on which representations can be compared.
+TEXTS = _Names(lambda corpus: corpus.kind is Passage and list(corpus.files) == ["all"])
+
+
 def load(name: str, split: str, *, path: str | Path | None = None, limit: int | None = None) -> list[Record]:
     """The records of a corpus's split, in its order.
 
-    ``path`` is a local folder with the corpus's official files (:data:`CORPORA` lists their names; for
-    mnli and squad also a folder with the Hub's parquet files; for text and wikipedia also one file).
-    Without it the corpus comes from the store or is downloaded. ``limit`` takes that many records at
-    random, always the same ones and a smaller sample always within a larger, and keeps their order: the
-    first ones would be of one document, genre or article.
+    ``name`` is one of :data:`CORPORA` or one's own (:data:`OUTSIDE`). ``path`` is a local folder with the
+    corpus's official files, whose names these tables list (for mnli and squad also a folder with the Hub's
+    parquet files), or one file that can only be that split's. Without it the corpus comes from the store or
+    is downloaded. ``limit`` takes that many records at random, always the same ones and a smaller sample
+    always within a larger, and keeps their order: the first ones would be of one document, genre or article.
 
     Raises ValueError for an unknown name, split or limit, FileNotFoundError if the folder lacks the
     file, :class:`fetch.FetchError` if a download fails, and CorpusError for malformed files.
@@ -290,9 +367,7 @@ def verify(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
 
 
 def _corpus(name: str, split: str | None = None) -> Corpus:
-    if name not in CORPORA:
-        raise ValueError(unknown("corpus", name, CORPORA))
-    corpus = CORPORA[name]
+    corpus = named(name)
     if split is not None and split not in corpus.files:
         raise ValueError(unknown(f"split of {name}", split, corpus.files))
     return corpus
@@ -317,7 +392,13 @@ def _official(corpus: Corpus, split: str, place: Path) -> list[Path]:
     if place.is_file():
         fits = len(corpus.files) == 1 or any(fnmatch.fnmatch(place.name, p) for p in patterns)
         return [place] if fits else []
-    return next((matches for p in patterns if (matches := sorted(place.glob(p)))), [])
+    official = next((matches for p in patterns if (matches := sorted(place.glob(p)))), [])
+    if corpus.name.partition(":")[0] in OUTSIDE and list(corpus.files) != ["all"] and len(official) > 1:
+        parts = [_PART.fullmatch(path.name) for path in official]
+        if len({part and part[1] for part in parts}) > 1 or not parts[0]:
+            several = ", ".join(path.name for path in official)
+            raise ValueError(f"{place}: expected one file for {corpus.name} ({split}), found {several}")
+    return official
 
 
 def _local(corpus: Corpus, split: str, place: Path) -> list[Path]:
@@ -325,6 +406,8 @@ def _local(corpus: Corpus, split: str, place: Path) -> list[Path]:
     if official:
         return official
     expected = f"{corpus.name} ({split}) expects {' or '.join(corpus.files[split])}"
+    if corpus.name in ("ud-ewt", "gum") and any(place.glob("*.conllu")):
+        expected += "; another treebank has a name of its own, such as ud:NAME"
     if not place.exists():
         raise FileNotFoundError(f"{place}: no such file or folder; {expected}")
     if place.is_file():
