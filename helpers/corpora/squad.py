@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from helpers.corpora.files import as_json, field, parse_json, quoted, read_text
+from helpers.corpora.files import as_json, field, optional, parse_json, quoted, read_text, shown
 from helpers.corpora.records import Answer, CorpusError, Question
 from helpers.store import atomic_write
 
@@ -29,7 +29,7 @@ def read(path: str | Path) -> list[Question]:
     questions: list[Question] = []
     seen: set[str] = set()
     for where, article in _items(path, content, "data", ""):
-        title = field(article, "title", str, _at(path, where))
+        title = optional(article, "title", _at(path, where))
         for within, paragraph in _items(path, article, "paragraphs", where):
             context = field(paragraph, "context", str, _at(path, within))
             for place, entry in _items(path, paragraph, "qas", within):
@@ -90,8 +90,10 @@ def question(
 
 def _question(path: str | Path, entry: dict, context: str, title: str, place: str) -> Question:
     wrong = _at(path, place)
-    identifier, text = field(entry, "id", str, wrong), field(entry, "question", str, wrong)
-    if "is_impossible" in entry:
+    identifier, text = optional(entry, "id", wrong), field(entry, "question", str, wrong)
+    if not identifier:
+        raise wrong(f"expected an 'id', found {shown(entry, 'id')}")
+    if entry.get("is_impossible"):
         problem = f"expected SQuAD version {VERSION}, found 'is_impossible' (version 2)"
         raise CorpusError(path, None, f"question {identifier}: {problem}")
     answers = []
