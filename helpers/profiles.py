@@ -10,12 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from helpers.corpora import CORPORA, Passage
-from helpers.corpora.edges import SUITES
+from helpers.corpora import NAMES, TEXTS, named
+from helpers.corpora.edges import SUITE_NAMES
 from helpers.validation import limited, merged, nested, replaced, unknown
 
-# The corpora of running text in a single part, on which representations can be compared.
-TEXTS = tuple(c.name for c in CORPORA.values() if c.kind is Passage and list(c.files) == ["all"])
 _SEEDS: dict[str, Any] = dict(least=0, below=2**32, different=True)
 _RATE: dict[str, Any] = dict(above=0, most=1)
 
@@ -43,7 +41,7 @@ class Task:
 
     model: str = field(metadata={"fixed": True})  # a name of helpers.finetuning.tasks: Dep, NLI, QA
     corpus: str = field(
-        metadata={"about": "that the model is tuned and judged on", "valid": CORPORA, "what": "corpus"}
+        metadata={"about": "that the model is tuned and judged on", "valid": NAMES, "what": "corpus"}
     )
     recipe: TuningRecipe
     train_limit: int | None = limited(None, "records it is tuned on; none: all", least=1)
@@ -100,7 +98,7 @@ class Profile:
     n_tokens: int = limited(5000, "wordpieces drawn from those sentences", least=10)
     n_bootstrap: int = limited(1000, "resamples of the sentences for the intervals", least=2)
     sample_seed: int = limited(0, "of the samples of sentences and wordpieces", least=0, below=2**32)
-    suite: str = limited("open", "of corpora for the probing tasks", valid=tuple(SUITES))
+    suite: str = limited("open", "of corpora for the probing tasks", valid=SUITE_NAMES)
     probe_train: int | None = limited(None, "sentences that probes are trained on; none: all", least=2)
     probe_eval: int | None = limited(None, "sentences each of dev and test; none: all", least=2)
     probe_tuning_seeds: tuple[int, ...] = limited((), "fine-tuning seeds probed; empty: seeds", **_SEEDS)
@@ -126,7 +124,7 @@ class Profile:
     )
     paths: dict[str, str] = field(
         default_factory=dict,
-        metadata={"about": "corpus -> local folder with it", "valid": CORPORA, "what": "corpus"},
+        metadata={"about": "corpus -> local folder with it", "valid": NAMES, "what": "corpus"},
     )
 
     def task(self, model: str) -> Task:
@@ -297,7 +295,7 @@ def settings(profile: str = "quick", **changes: Any) -> Profile:
         given["sweep"] = merged(shared, given.pop("sweep", {}))  # after the tasks, whose names messages give
     result = replaced(base, given)
     for task in (*result.tasks, *result.sweep):
-        splits = CORPORA[task.corpus].files
+        splits = named(task.corpus).files
         for split in (task.train_split, task.eval_split):
             if split not in splits:
                 raise ValueError(unknown(f"split of {task.corpus}", split, splits))

@@ -49,7 +49,7 @@ def test_none_keeps_the_profiles_own_value():
         (dict(seeds=[]), "setting 'seeds': expected at least one value"),
         (
             dict(suite="ontonote"),
-            r"unknown suite 'ontonote' \(did you mean 'ontonotes'\?\); valid: uds, open, ontonotes, json$",
+            r"unknown suite 'ontonote' \(did you mean 'ontonotes'\?\); valid: uds, open, ontonotes, json, ud:NAME$",
         ),
         (dict(suite="json"), r"the suite json needs a folder .*paths=\{.edges.: <folder>\}"),
         (dict(probe_train="all"), "setting 'probe_train': expected a whole number"),
@@ -124,13 +124,17 @@ def test_every_profile_is_complete_and_names_known_corpora():
     for profile in profiles.PROFILES.values():
         assert [task.model for task in profile.tasks] == list(vocabulary.MODELS)
         for task in profile.tasks:
-            splits = corpora.CORPORA[task.corpus].files
+            splits = corpora.named(task.corpus).files
             assert task.train_split in splits and task.eval_split in splits
         assert "all" in corpora.CORPORA[profile.text].files
 
 
 def test_texts_are_in_one_part_and_the_users_own_among_them():
-    assert profiles.TEXTS == ("wikipedia", "text")
+    assert [name for name in corpora.CORPORA if name in corpora.TEXTS] == ["wikipedia", "text"]
+    changed = profiles.settings(text="text:novels", paths={"text:novels": "/novels"})
+    assert changed.text == "text:novels" and changed.paths == {"text:novels": "/novels"}
+    own = {"tasks.Dep.corpus": "ud:french-gsd", "tasks.NLI.corpus": "nli:snli", "suite": "ud:french-gsd"}
+    assert profiles.settings(**own).task("Dep").corpus == profiles.settings(**own).suite == "ud:french-gsd"
 
 
 def test_suites_are_those_that_are_probed():

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from helpers import corpora, encoders, profiles, progress
-from helpers.corpora import CORPORA, Pair, Question, edges
+from helpers import corpora, encoders, progress
+from helpers.corpora import CORPORA, TEXTS, Pair, Question, edges, named
+from helpers.corpora.registry import OUTSIDE
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile
 from helpers.validation import unknown
@@ -29,7 +30,7 @@ def _domains(settings: Profile) -> set[str]:
 
 
 def _probed(settings: Profile) -> set[str]:
-    labelled = {name for source in edges.SUITES[settings.suite].values() for name in source.corpora}
+    labelled = {name for source in edges.suite_sources(settings.suite).values() for name in source.corpora}
     return _tuned(settings) | (labelled or {"edges"})  # the suite json has what is in that folder
 
 
@@ -73,8 +74,9 @@ def check_corpora(settings: Profile, only: Iterable[str] = ()) -> None:
             raise ValueError(unknown("analysis", name, READS))
     for task in (*settings.tasks, *settings.sweep):
         wanted = TASKS[task.model].record
-        if CORPORA[task.corpus].kind is not wanted:
-            fit = ", ".join(corpus.name for corpus in CORPORA.values() if corpus.kind is wanted)
+        if named(task.corpus).kind is not wanted:
+            every = (*CORPORA.values(), *OUTSIDE.values())
+            fit = ", ".join(corpus.name for corpus in every if corpus.kind is wanted)
             raise ValueError(f"{task.model} cannot be tuned on {task.corpus}; it can be on {fit}")
     read = _read(settings, only)
     for name, folder in settings.paths.items():
@@ -103,11 +105,12 @@ def _read(settings: Profile, only: Iterable[str]) -> set[str]:
 def _readers(name: str, settings: Profile) -> str:
     """Which analyses read a corpus, as the settings are or with one that differs."""
     variants = {"": settings}
-    variants |= {f" with suite={suite}": replace(settings, suite=suite) for suite in edges.SUITES}
-    if name in profiles.TEXTS:
+    suites = [*edges.SUITES, *([name] if name in edges.SUITE_NAMES else [])]
+    variants |= {f" with suite={suite}": replace(settings, suite=suite) for suite in suites}
+    if name in TEXTS:
         variants[f" with text={name}"] = replace(settings, text=name)
     for task in settings.tasks:
-        if TASKS[task.model].record is CORPORA[name].kind:
+        if TASKS[task.model].record is named(name).kind:
             other = replace(task, corpus=name)
             tasks = tuple(other if task is one else one for one in settings.tasks)
             variants[f" with tasks.{task.model}.corpus={name}"] = replace(settings, tasks=tasks)
@@ -125,7 +128,7 @@ def _check_folder(name: str, place: Path, settings: Profile) -> None:
     if name == "edges":
         edges.tasks("json", {name: place})
         return
-    corpus = CORPORA[name]
+    corpus = named(name)
     tuned = [task for task in (*settings.tasks, *settings.sweep) if task.corpus == name]
     splits = set(corpus.files)
     if corpus.kind in (Pair, Question):  # which no analysis but those of their own task reads
