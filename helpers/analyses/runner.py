@@ -14,6 +14,7 @@ from helpers.analyses import points as fan
 from helpers.analyses.points import Point
 from helpers.corpora import CorpusError
 from helpers.corpora.fetch import FetchError
+from helpers.encoders import EncoderError
 from helpers.executors import Workers
 from helpers.profiles import Profile
 from helpers.store import DamagedArtifact, DiskFull, NotStored, Store, refusing, remove_temporary
@@ -71,7 +72,15 @@ def tables(settings: Profile) -> dict[str, pd.DataFrame]:
 
 
 # What a user can mend: a message in one line says how, and a traceback would only hide it.
-MENDABLE = (CorpusError, FetchError, DamagedArtifact, DiskFull, FileNotFoundError, PermissionError)
+MENDABLE = (
+    CorpusError,
+    EncoderError,
+    FetchError,
+    DamagedArtifact,
+    DiskFull,
+    FileNotFoundError,
+    PermissionError,
+)
 
 
 class AnalysesFailed(RuntimeError):

@@ -300,8 +300,15 @@ def _check(source: Source, item: File, path: Path) -> None:
     raise FetchError(f"{item.name} from {source.origin}: {problem}")
 
 
-# How files begin whose names end so.
-_BEGINNINGS = {".whl": b"PK", ".zip": b"PK", ".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
+# How files begin whose names end so; weights begin with a length, that is with anything.
+_BEGINNINGS = {
+    ".whl": b"PK",
+    ".zip": b"PK",
+    ".gz": b"\x1f\x8b",
+    ".bz2": b"BZh",
+    ".xz": b"\xfd7zXZ",
+    ".safetensors": b"",
+}
 _WEB = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<body|<script|<!--)", re.IGNORECASE)
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+class EncoderError(ValueError):
+    """An encoder that cannot be used, or not for this; the message says why."""
+
+
 @dataclass(frozen=True)
 class Family:
     """How an architecture of transformers is built. Parts are named by their path in the model.
@@ -80,14 +84,14 @@ FAMILIES: dict[str, Family] = {
 
 
 def of(config: Any) -> Family:
-    """The family of a configuration of transformers. Raises ValueError for one that is not listed."""
+    """The family of a configuration of transformers. Raises EncoderError for one that is not listed."""
     return named(config.model_type)
 
 
 def named(model_type: str, *, own_code: bool = False) -> Family:
     """The family of a ``model_type``; ``own_code``: it came with code of its own, which is never run.
 
-    Raises ValueError that says what it is instead and lists the families that work.
+    Raises EncoderError, which says what it is instead and lists the families that work.
     """
     if model_type in FAMILIES:
         return FAMILIES[model_type]
@@ -104,7 +108,7 @@ def named(model_type: str, *, own_code: bool = False) -> Family:
         kind = "needs code that comes with it, which is never run"
     else:
         kind = "is not a family that has been tested"
-    raise ValueError(f"{model_type!r} {kind}; {supported()}")
+    raise EncoderError(f"{model_type!r} {kind}; {supported()}")
 
 
 def supported() -> str:
@@ -115,14 +119,14 @@ def supported() -> str:
 def check(config: Any) -> Family:
     """The family of a configuration whose values it supports.
 
-    Raises ValueError for another family, a decoder, and values outside ``fixed``.
+    Raises EncoderError for another family, a decoder, and values outside ``fixed``.
     """
     family = of(config)
     if getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
-        raise ValueError(f"a {family.name} configured as a decoder (is_decoder); {supported()}")
+        raise EncoderError(f"a {family.name} configured as a decoder (is_decoder); {supported()}")
     for name, value in family.fixed.items():
         if getattr(config, name) != value:
-            raise ValueError(f"{family.name} with {name} {getattr(config, name)}; supported: {value}")
+            raise EncoderError(f"{family.name} with {name} {getattr(config, name)}; supported: {value}")
     return family
 
 

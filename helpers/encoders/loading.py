@@ -14,6 +14,7 @@ import torch
 from helpers import precision as numeric
 from helpers import store
 from helpers.encoders import families
+from helpers.encoders.families import EncoderError
 from helpers.encoders.registry import resolve, seeded
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
@@ -113,10 +114,10 @@ def load(
     baseline. ``precision`` of matrix products is ``bf16`` (autocast) or ``fp32``; None: the
     faster one of this machine. Code that comes with an encoder is never run.
 
-    Raises ValueError for an unknown name or precision; a model that is not of the families of
-    :mod:`helpers.encoders.families`; weights that do not fit the configuration, but for a pooler that is
-    missing; and a tokenizer that is missing, not fast (words cannot be aligned), or leaves ordinary words
-    unknown.
+    Raises ValueError for an unknown precision, and :class:`EncoderError` for an unknown name; a model that
+    is not of the families of :mod:`helpers.encoders.families`; weights that do not fit the configuration, but
+    for a pooler that is missing; and a tokenizer that is missing, not fast (words cannot be aligned), or
+    leaves ordinary words unknown.
     """
     from transformers import AutoModel
 
@@ -147,16 +148,16 @@ def _named(name: str | Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"encoder {name}: {error}") from error
+        raise EncoderError(f"encoder {name}: {error}") from error
 
 
 @contextlib.contextmanager
 def _reading(what: str) -> Iterator[None]:
-    """Turn whatever a library raises at a file that it cannot make sense of into a ValueError."""
+    """Turn whatever a library raises at a file that it cannot make sense of into an EncoderError."""
     try:
         yield
     except Exception as error:
-        raise ValueError(f"cannot read its {what} ({type(error).__name__}: {error})") from error
+        raise EncoderError(f"cannot read its {what} ({type(error).__name__}: {error})") from error
 
 
 def _configuration(folder: Path) -> Any:
@@ -210,7 +211,7 @@ def _trained(folder: Path, config: Any) -> torch.nn.Module:
         if problems["missing"] and report["unexpected_keys"]:
             said.append(f"the file has, among others, {_first(report['unexpected_keys'])}")
         family = families.of(config).name
-        raise ValueError(
+        raise EncoderError(
             f"the weights are not those of the {family} that config.json describes: tensors "
             f"{'; '.join([*said, *report['error_msgs']])}"
         )
@@ -228,7 +229,7 @@ def _tokenizer(folder: Path, config: Any) -> Any:
     from transformers import AutoTokenizer
 
     if not any(any(folder.glob(pattern)) for pattern in VOCABULARIES):
-        raise ValueError(f"no tokenizer in {folder}; one of these is needed: {', '.join(VOCABULARIES)}")
+        raise EncoderError(f"no tokenizer in {folder}; one of these is needed: {', '.join(VOCABULARIES)}")
     with _reading("tokenizer"):
         # Byte-level tokenizers need the space before each word; WordPiece ignores the option, and so do
         # classes of no family, such as ModernBERT's.
@@ -236,26 +237,26 @@ def _tokenizer(folder: Path, config: Any) -> Any:
             folder, config=config, add_prefix_space=True, trust_remote_code=False
         )
     if not tokenizer.is_fast:
-        raise ValueError("no fast tokenizer, so words cannot be aligned to wordpieces")
+        raise EncoderError("no fast tokenizer, so words cannot be aligned to wordpieces")
     if isinstance(splitting := tokenizer.backend_tokenizer.pre_tokenizer, ByteLevel):
         splitting.add_prefix_space = True
     candidates = [*WORDS, own] if len(own := _own_words(tokenizer)) == OWN_WORDS else WORDS
     spelled = [words for words in candidates if all(_pieces(tokenizer, [word]) for word in words)]
     if not spelled:
-        raise ValueError(
+        raise EncoderError(
             f"its tokenizer has no pieces for ordinary words of any language ({', '.join(WORDS[0])}, ...); "
             "the vocabulary is missing or another tokenizer's"
         )
     if any(_pieces(tokenizer, words) != _pieces(tokenizer, " ".join(words)) for words in spelled):
-        raise ValueError("its tokenizer gives words by themselves other pieces than words in a text")
+        raise EncoderError("its tokenizer gives words by themselves other pieces than words in a text")
     highest = max(tokenizer.get_vocab().values())
     if highest >= config.vocab_size:
-        raise ValueError(
+        raise EncoderError(
             f"its tokenizer numbers pieces up to {highest}, the model has only {config.vocab_size} of them; "
             "they do not belong together"
         )
     if not _template(tokenizer, False)[0]:
-        raise ValueError("its tokenizer puts no special piece, such as [CLS], before a text")
+        raise EncoderError("its tokenizer puts no special piece, such as [CLS], before a text")
     return tokenizer
 
 

@@ -11,6 +11,7 @@ import torch
 from helpers import store
 from helpers.corpora import fetch
 from helpers.corpora.fetch import File, Source
+from helpers.encoders.families import EncoderError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SCHEMA = 1  # raise when the tiny encoder changes
@@ -129,7 +130,7 @@ def resolve(name: str | Path) -> Path:
 
     ``name`` is one of :data:`ENCODERS`, fetched into the store where need be; ``minibert-seed<n>``, shipped
     with this package; a local folder in Hugging Face's format; or a Hub id, downloaded once. Only
-    configurations, tokenizers and weights are fetched, never code. Raises ValueError naming what was tried.
+    configurations, tokenizers and weights are fetched, never code. Raises EncoderError naming what was tried.
     """
     name = str(name)
     if name == "tiny":
@@ -137,7 +138,7 @@ def resolve(name: str | Path) -> Path:
     if name.startswith("minibert"):
         folder = ASSETS / ("minibert-seed0" if name == "minibert" else name)
         if not folder.is_dir():
-            raise ValueError(f"unknown encoder {name!r}; {_known()}")
+            raise EncoderError(f"unknown encoder {name!r}; {_known()}")
         _check_shipped(folder)
         return folder
     source = ENCODERS[name].source if name in ENCODERS else None
@@ -145,13 +146,13 @@ def resolve(name: str | Path) -> Path:
         try:
             return fetch.folder(source)
         except fetch.FetchError as error:
-            raise ValueError(f"encoder {name}: {error}") from error
+            raise EncoderError(f"encoder {name}: {error}") from error
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
-            raise ValueError(f"{name}: not an encoder's folder, it has no config.json")
+            raise EncoderError(f"{name}: not an encoder's folder, it has no config.json")
         return Path(name)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
-        raise ValueError(f"encoder folder {name} does not exist")
+        raise EncoderError(f"encoder folder {name} does not exist")
     from huggingface_hub import snapshot_download
 
     try:
@@ -162,7 +163,7 @@ def resolve(name: str | Path) -> Path:
             )
         )
     except Exception as error:
-        raise ValueError(
+        raise EncoderError(
             f"encoder {name!r} is neither a name ({_known()}), a local folder, nor to be had from the "
             f"Hugging Face Hub ({type(error).__name__}: {error})"
         ) from error

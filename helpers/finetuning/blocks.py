@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from helpers import encoders, store
-from helpers.encoders import Encoder, families
+from helpers.encoders import Encoder, EncoderError, families
 from helpers.encoders.families import Family
 from helpers.finetuning import batches
 from helpers.finetuning.batches import Inputs
@@ -33,8 +33,8 @@ def section(model: nn.Module, start: int, stop: int, *, top: bool = True) -> nn.
 
     From block 0 on it has the embeddings and is called like the encoder. From a later one it is called with
     ``inputs_embeds``, the states (n_inputs, n_pieces, d) that block ``start - 1`` gives. What reads the last
-    block (BERT's pooler, ModernBERT's norm) is kept in either case, unless ``top`` is false. Raises
-    ValueError as :func:`separable`.
+    block (BERT's pooler, ModernBERT's norm) is kept in either case, unless ``top`` is false. Errors as of
+    :func:`separable`.
     """
     family = separable(model, "cut into blocks")
     kept = cast(nn.ModuleList, model.get_submodule(family.blocks))[start:stop]
@@ -52,11 +52,11 @@ def section(model: nn.Module, start: int, stop: int, *, top: bool = True) -> nn.
 def separable(model: nn.Module, what: str) -> Family:
     """The family of a model whose blocks have weights of their own.
 
-    Raises ValueError, saying ``what`` cannot be done, if they have not, and for a family that is not listed.
+    Raises EncoderError, saying ``what`` cannot be done, if they have not, and for an unknown family.
     """
     family = families.of(model.config)
     if family.one_block:
-        raise ValueError(
+        raise EncoderError(
             f"{family.name} cannot be {what}: all its blocks are one set of weights, applied again and again"
         )
     return family
@@ -132,7 +132,8 @@ def reinitialised(encoder: Encoder, lowest: int, seed: int) -> nn.Module:
 
     What is above the blocks (BERT's pooler, ModernBERT's norm) is drawn anew with them, as in Zhang et al.
     (2021; "Revisiting Few-sample BERT Fine-tuning"). If ``lowest`` is the number of blocks, nothing is. The
-    encoder itself stays as it is. Raises ValueError for a larger number, and as :func:`separable`.
+    encoder itself stays as it is. Raises ValueError for a larger number, and errors as of
+    :func:`separable`.
     """
     family = separable(encoder.model, "drawn anew in part")
     _check_block(encoder, lowest, len(encoder.layers) - 1)
@@ -167,7 +168,7 @@ def saved(encoder: Encoder, model: Any) -> Iterator[Path]:
 
 
 def _check_sections(encoder: Encoder) -> None:
-    """Raise ValueError unless the blocks, one after another, give what the whole encoder gives.
+    """Raise EncoderError unless the blocks, one after another, give what the whole encoder gives.
 
     They do not where the family's entry lacks something between or above the blocks.
     """
@@ -182,7 +183,7 @@ def _check_sections(encoder: Encoder) -> None:
             part = section(encoder.model, block, block + 1, top=block == last)
             states = part(inputs_embeds=states, attention_mask=read["attention_mask"]).last_hidden_state
     if not torch.allclose(states, whole, rtol=1e-3, atol=1e-3):
-        raise ValueError(
+        raise EncoderError(
             f"{encoder.name} cannot be frozen in part: the blocks of this {family.name} do not add up to it"
         )
 
