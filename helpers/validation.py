@@ -158,8 +158,11 @@ def _value(name: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
         return _value(name, value, get_args(hint)[0], limits)
     if get_origin(hint) is tuple:
         items = _read(value)
+        if isinstance(items, str) and items.startswith("[") and items.endswith("]"):  # of plain words
+            items = [item.strip() for item in items[1:-1].split(",")]
         if not isinstance(items, (list, tuple)):
-            raise wrong("a list such as [0, 1]" if int in get_args(hint) else "a list such as [1e-4, 1e-3]")
+            examples = {int: "[0, 1]", float: "[1e-4, 1e-3]", str: "[NAME, NAME]"}
+            raise wrong(f"a list such as {examples[get_args(hint)[0]]}")
         if not items and limits.get("some"):
             raise wrong("at least one value")
         values = tuple(_value(name, item, get_args(hint)[0], limits) for item in items)

@@ -27,6 +27,7 @@ class Oven:
     steam: float = limited(0.0, least=0, below=1)
     racks: tuple[int, ...] = limited((1,), some=True, different=True)
     rates: tuple[float, ...] = ()
+    dishes: tuple[str, ...] = limited(("pie",), valid=("pie", "cake"), what="dish")
     mode: str = limited("fan", valid=("fan", "grill"))
     timer: int | None = limited(None, least=1)
     trays: dict[str, str] = field(default_factory=dict, metadata={"valid": ("top", "low"), "what": "tray"})
@@ -74,6 +75,9 @@ def test_texts_are_read_by_the_types_of_the_fields():
         "mode": "grill",
     }
     assert values({"timer": "7", "racks": (4,)}) == {"timer": 7, "racks": (4,)}
+    for dishes in ("[pie, cake]", "['pie', 'cake']", ["pie", "cake"]):
+        assert values({"dishes": dishes}) == {"dishes": ("pie", "cake")}
+    assert values({"dishes": "[]"}) == {"dishes": ()}
 
 
 def test_settings_within_settings():
@@ -124,6 +128,8 @@ def test_every_setting_is_described_by_its_dotted_name():
         ({"timer": 0}, "setting 'timer': expected a number at least 1, got 0"),
         ({"racks": 1}, r"setting 'racks': expected a list such as \[0, 1\], got 1"),
         ({"racks": "12"}, r"setting 'racks': expected a list such as \[0, 1\], got '12'"),
+        ({"dishes": "pie"}, r"setting 'dishes': expected a list such as \[NAME, NAME\], got 'pie'"),
+        ({"dishes": "[pie, cak]"}, "unknown dish 'cak' .did you mean 'cake'"),
         ({"racks": []}, "setting 'racks': expected at least one value"),
         ({"racks": [1, "two"]}, "setting 'racks': expected a whole number, got 'two'"),
         ({"racks": "[2, 2]"}, "setting 'racks': expected different values"),
