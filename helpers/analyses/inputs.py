@@ -40,7 +40,7 @@ READS: dict[str, Callable[[Profile], set[str]]] = {
     "corpus_baselines": _tuned,
     "pair_probe": lambda settings: {settings.task("NLI").corpus},
     "rsa": _compared,
-    "rsa_by_rate": _compared,
+    "rsa_by_rate": lambda settings: _compared(settings) if settings.tuning_rates else set(),
     "out_of_domain": _domains,
     "structural_probe": _tuned,
     "edge_probing": _probed,
