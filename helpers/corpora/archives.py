@@ -125,6 +125,8 @@ def named(path: str | Path) -> Iterator[None]:
 def _unzipped(path: Path, file: BinaryIO, endings: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
+        if _counted(file) not in (len(entries), 0xFFFF):  # a damaged length swallows the entry after it
+            raise zipfile.BadZipFile("entries missing in the directory")
         _unique(path, [entry.filename for entry in entries])
         for entry in entries:
             check_size(path, entry.file_size, entry.compress_size)
@@ -133,6 +135,15 @@ def _unzipped(path: Path, file: BinaryIO, endings: tuple[str, ...]) -> Iterator[
             data = archive.read(entry)  # of all, as the names of those left out are damaged as easily
             if entry.filename.endswith(endings) and not entry.is_dir():
                 yield entry.filename, data
+
+
+def _counted(file: BinaryIO) -> int:
+    """How many entries a zip says it has, in the record at its end; 65,535 if there are more."""
+    file.seek(0, io.SEEK_END)
+    file.seek(max(0, file.tell() - 2**16 - 22))
+    end = file.read()
+    at = end.rfind(b"PK\5\6")
+    return int.from_bytes(end[at + 10 : at + 12], "little")
 
 
 def _untarred(path: Path, stream: Bounded, endings: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

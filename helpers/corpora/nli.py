@@ -55,14 +55,19 @@ def _columns(path: str | Path) -> Iterator[tuple[int, dict]]:
     if missing:
         raise CorpusError(path, 1, f"expected the columns {', '.join(missing)}, found {quoted(lines[0])}")
     # The annotators' own labels come last, and rows may end before those that were not given.
-    least = max(i for i, name in enumerate(header) if not re.fullmatch(r"label\d+", name)) + 1
+    least = len(header) - sum(re.fullmatch(r"label[2-9]", name) is not None for name in header)
     if lines[-1]:
         raise CorpusError(path, len(lines), "expected a complete last line (file cut short?)")
     for number, line in enumerate(lines[1:-1], 2):
         values = line.split("\t")
         if not least <= len(values) <= len(header):
             raise CorpusError(path, number, f"expected {len(header)} columns, found {len(values)}")
-        yield number, dict(zip(header, values, strict=False))
+        row = dict(zip(header, values, strict=False))
+        if row.get("pairID") in (*LABELS, UNDECIDED):  # which then is the first annotator's
+            raise CorpusError(
+                path, number, f"expected a pairID, found {row['pairID']!r} (a tab missing before?)"
+            )
+        yield number, row
 
 
 def say_undecided(where: str | Path, pairs: int, undecided: int) -> None:

@@ -71,6 +71,11 @@ def test_tab_separated_columns(tmp_path, said):
     for broken, line, expectation in (
         ("\n".join([header.replace("sentence2\t", ""), *rows, ""]), 1, "expected the columns sentence2"),
         ("\n".join([header, rows[0], "neutral\tx", ""]), 3, "expected 8 columns, found 2"),
+        (
+            "\n".join([header, rows[1].replace("sits.\t", "sits. ", 1), ""]),
+            2,
+            "expected a pairID, found 'neutral'",
+        ),
         ("\n".join([header, *rows]), 4, "expected a complete last line"),
         ("\n".join([header, rows[0].replace("neutral", "yes"), ""]), 2, "found 'yes'"),
     ):
