@@ -13,6 +13,7 @@ from typing import Any
 from helpers.corpora import NAMES, TEXTS, named
 from helpers.corpora.edges import SUITE_NAMES
 from helpers.validation import limited, merged, nested, replaced, unknown
+from helpers.vocabulary import CONTROLS
 
 _SEEDS: dict[str, Any] = dict(least=0, below=2**32, different=True)
 _RATE: dict[str, Any] = dict(above=0, most=1)
@@ -102,6 +103,9 @@ class Profile:
     probe_train: int | None = limited(None, "sentences that probes are trained on; none: all", least=2)
     probe_eval: int | None = limited(None, "sentences each of dev and test; none: all", least=2)
     probe_tuning_seeds: tuple[int, ...] = limited((), "fine-tuning seeds probed; empty: seeds", **_SEEDS)
+    controls: tuple[str, ...] = limited(
+        (), "of fine-tuning; empty: none", valid=CONTROLS, what="control", different=True
+    )
     probe_rank: int = limited(512, "rows of structural probes' linear map", least=1)
     probe_seeds: tuple[int, ...] = limited(
         (0,), "of a probe's initial weights and order of examples", some=True, **_SEEDS
@@ -248,6 +252,7 @@ PROFILES: dict[str, Profile] = {
             ),
             sweep_layers=(2, 4, 6, 8, 10, 11),
             head_rates=(1e-3,),
+            controls=CONTROLS,
         ),
         Profile(
             name="paper",

@@ -15,6 +15,7 @@ STRUCTURAL = {  # the measures of structural probes
 }
 SYNTACTIC = ("POS", "Constituents", "Dependencies", "SRL")  # probing tasks
 SEMANTIC = ("Entities", "Coreference", "SPR", "Relations")
+CONTROLS = ("random_init", "shuffled_labels")  # of fine-tuning
 ANALYSES = {  # by the name of the table that each writes, in the order of a whole run
     "finetuning": "scores of the fine-tuned models, and of what chance and shortcuts reach",
     "corpus_baselines": "what each corpus gives away without a model",
@@ -28,4 +29,5 @@ ANALYSES = {  # by the name of the table that each writes, in the order of a who
     "partial_freezing": "scores with the lower layers frozen",
     "truncation": "scores with the upper layers cut off",
     "reinitialisation": "scores with the upper layers drawn anew",
+    "controls": "the same scores, similarities and probes where training taught no task",
 }

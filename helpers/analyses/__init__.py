@@ -30,13 +30,16 @@ from helpers.analyses.ablations import (
     truncation,
 )
 
+from helpers.analyses.controls import fine_tuning_controls
+
 # isort: on
 from helpers.analyses.runner import ANALYSES, AnalysesFailed, analysis, run_all, tables
 
 __all__ = [
     "ANALYSES", "AnalysesFailed", "MEASURES", "analysis", "compare_layers", "control_tasks",
-    "corpus_baselines", "edge_probing", "fine_tuned", "fine_tuning", "from_above", "headline", "knees",
-    "out_of_domain_rsa", "over_seeds", "pair_probe", "partial_freezing", "plain_measure", "predicted_trees",
-    "probing_tasks", "reinitialisation", "rsa_between_layers", "rsa_by_rate", "rsa_of", "rsa_to_base",
-    "run_all", "sample_rows", "structural_probes", "tables", "task_records", "truncation",
+    "corpus_baselines", "edge_probing", "fine_tuned", "fine_tuning", "fine_tuning_controls", "from_above",
+    "headline", "knees", "out_of_domain_rsa", "over_seeds", "pair_probe", "partial_freezing",
+    "plain_measure", "predicted_trees", "probing_tasks", "reinitialisation", "rsa_between_layers",
+    "rsa_by_rate", "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables",
+    "task_records", "truncation",
 ]  # fmt: skip

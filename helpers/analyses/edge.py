@@ -64,13 +64,13 @@ def probing_tasks(settings: Profile) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("task")
 
 
-def _reading(encoder: Encoder, records: dict[str, Splits]) -> spans.Reading:
+def reading_of(encoder: Encoder, records: dict[str, Splits]) -> spans.Reading:
     """The sentences of all tasks."""
     return spans.read(encoder.tokenizer, [own for splits in records.values() for own in splits.values()])
 
 
 @contextlib.contextmanager
-def _states(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[], Activations]]:
+def states_of(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[], Activations]]:
     """Function that reads an encoder's states when they are first needed.
 
     They lie on disk only until all that is made of them is done, and longer only if that is interrupted.
@@ -105,7 +105,7 @@ def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """
     progress.say(f"loading the probing tasks of the suite {settings.suite}")
     records = probing_records(settings)
-    reading = _reading(encoders.load(settings.encoder), records)
+    reading = reading_of(encoders.load(settings.encoder), records)
     tasks = {
         name: edge.prepare(splits, reading, edges.clean(name, settings.suite))
         for name, splits in records.items()
@@ -122,7 +122,7 @@ def _edge_rows(settings: Profile, reading: spans.Reading, tasks: dict[str, edge.
     base: dict[str, Scores] = {}
     for model, corpus, seed, encoder in probed_models(settings):
         once = seed not in (None, probing_seeds(settings)[0], RANDOM_SEED)
-        with _states(encoder, reading) as read:
+        with states_of(encoder, reading) as read:
             for name, task in tasks.items():
                 common = dict(model=model, task=corpus, inputs=name, n=len(task.splits["test"]))
                 for probe_seed in settings.probe_seeds[: 1 if once else None]:
@@ -213,7 +213,7 @@ def control_tasks(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     if not records:
         raise ValueError(f"the suite {settings.suite} has no task with a control: {', '.join(CONTROLS)}")
     plain = encoders.load(settings.encoder)
-    reading = _reading(plain, records)
+    reading = reading_of(plain, records)
     tasks = {}
     for name, splits in records.items():
         pair = selectivity.with_control(splits, CONTROLS[name], plain.tokenizer, CONTROL_SEED)
@@ -227,7 +227,7 @@ def _control_rows(
     options: Any = dict(seed=settings.probe_seeds[0], cache=Store())
     draws = dict(n_resamples=settings.n_bootstrap, seed=BOOTSTRAP_SEED)
     for model, corpus, seed, encoder in probed_models(settings, probing_seeds(settings)[:1]):
-        with _states(encoder, reading) as read:
+        with states_of(encoder, reading) as read:
             for name, pair in tasks.items():
                 progress.say(f"control task on {encoder.name}: {name}")
                 own, control = (

@@ -42,9 +42,14 @@ def source(record: Record) -> str:
     return getattr(record, "premise", None) or getattr(record, "context", None) or record.id
 
 
-def fine_tuned(settings: Profile, model: str, seed: int) -> FineTuned:
-    """The encoder tuned for ``model`` (Dep, NLI or QA) with this seed, from the store or trained now."""
+def fine_tuned(settings: Profile, model: str, seed: int, *, shuffled: bool = False) -> FineTuned:
+    """The encoder tuned for ``model`` (Dep, NLI or QA) with this seed, from the store or trained now.
+
+    ``shuffled``: on labels that say nothing of the texts (:meth:`TaskDefinition.shuffled`).
+    """
     train, evaluation = (task_records(settings, model, part) for part in ("train", "eval"))
+    if shuffled:
+        train = tasks.get(model).shuffled(train, seed)
     return finetune(settings.task(model), settings.encoder, train, evaluation, seed=seed, cache=Store())
 
 
@@ -122,9 +127,10 @@ def fine_tuning(settings: Profile) -> Rows:
 def corpus_baselines(settings: Profile) -> Rows:
     """What the corpora give away (analysis ``corpus_baselines``).
 
-    Scores of predictors that are denied what the task is about, such as the hypothesis without its premise or
-    the context without its question (:meth:`TaskDefinition.partial_baselines`), trained and evaluated on the
-    same records as the tuned models. ``inputs`` is the baseline's name.
+    Scores of predictors that are denied part of the input, such as the hypothesis without its premise or the
+    context without its question, and of readers of the whole input without an encoder
+    (:meth:`TaskDefinition.partial_baselines`), trained and evaluated on the same records as the tuned models.
+    ``inputs`` is the baseline's name.
     """
     for task in settings.tasks:
         progress.say(f"baselines of {task.corpus}")

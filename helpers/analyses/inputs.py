@@ -38,7 +38,7 @@ def _probed(settings: Profile) -> set[str]:
 READS: dict[str, Callable[[Profile], set[str]]] = {
     "finetuning": _tuned,
     "corpus_baselines": _tuned,
-    "pair_probe": lambda settings: {settings.task("NLI").corpus},
+    "pair_probe": lambda settings: {task.corpus for task in settings.tasks if task.model == "NLI"},
     "rsa": _compared,
     "rsa_by_rate": lambda settings: _compared(settings) if settings.tuning_rates else set(),
     "out_of_domain": _domains,
@@ -48,6 +48,7 @@ READS: dict[str, Callable[[Profile], set[str]]] = {
     "partial_freezing": _swept,
     "truncation": _swept,
     "reinitialisation": _swept,
+    "controls": lambda settings: _compared(settings) | _probed(settings) if settings.controls else set(),
 }
 
 

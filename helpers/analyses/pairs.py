@@ -36,8 +36,10 @@ def pair_probe(settings: Profile) -> Rows:
     ``segments``, the mean of the premise's and that of the hypothesis's, one beside the other; features are
     standardised. They are trained on the records that the NLI model is tuned on, at most ``MOST``, and
     evaluated on those that it is evaluated on, as :func:`headline` does. Models: Base, Random, and the NLI
-    model of the first seed that is probed.
+    model of the first seed that is probed. Without an NLI task the table is empty.
     """
+    if all(task.model != "NLI" for task in settings.tasks):
+        return
     task = settings.task("NLI")
     train, evaluation = (task_records(settings, "NLI", part) for part in ("train", "eval"))
     train = sample(train, MOST)

@@ -102,7 +102,7 @@ def sample_rows(counts: np.ndarray, n_tokens: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(total, n_tokens, replace=False))
 
 
-def _reader(settings: Profile) -> Callable[[Encoder], Activations]:
+def reader(settings: Profile) -> Callable[[Encoder], Activations]:
     """Function from an encoder to its states at the sampled tokens, the same tokens for every encoder."""
     records = read_records(settings, settings.text, "all", settings.n_sentences)
     counts = encoders.row_counts(encoders.load(settings.encoder), records)
@@ -112,7 +112,7 @@ def _reader(settings: Profile) -> Callable[[Encoder], Activations]:
 
 def rsa_of(settings: Profile, model: str) -> pd.DataFrame:
     """Similarity of one tuned model (first seed) to Base on running text: its rows of analysis ``rsa``."""
-    read, seed = _reader(settings), settings.seeds[0]
+    read, seed = reader(settings), settings.seeds[0]
     tuned = read(encoders.load(fine_tuned(settings, model, seed).encoder))
     compared = compare_layers(tuned, read(encoders.load(settings.encoder)), settings.n_bootstrap)
     common: Row = dict(analysis="rsa", model=model, task=settings.task(model).corpus, inputs=settings.text)
@@ -130,7 +130,7 @@ def rsa_to_base(settings: Profile) -> Rows:
     paper (``rsa_pearson``), and with features centred or z-scored first. Intervals: 95 %, bootstrap over
     sentences.
     """
-    read = _reader(settings)
+    read = reader(settings)
     base = read(encoders.load(settings.encoder))
     random = read(encoders.load(settings.encoder, random_init=RANDOM_SEED))
     floor: Row = dict(analysis="rsa", model="Random", task="", seed=RANDOM_SEED)
@@ -165,7 +165,7 @@ def rsa_by_rate(settings: Profile) -> Rows:
     """
     if not settings.tuning_rates:  # nothing to read
         return
-    seed, read = settings.seeds[0], _reader(settings)
+    seed, read = settings.seeds[0], reader(settings)
     base = read(encoders.load(settings.encoder))
     for rate in settings.tuning_rates:
         same = _all_at(rate, settings)
@@ -198,5 +198,5 @@ def rsa_between_layers(settings: Profile) -> pd.DataFrame:
     Columns as of :func:`compare_layers`, metric ``rsa_pearson``; ``layer`` is the upper one. Intervals: 95 %,
     bootstrap over sentences.
     """
-    states = _reader(settings)(encoders.load(settings.encoder))
+    states = reader(settings)(encoders.load(settings.encoder))
     return compare_layers(states, states, settings.n_bootstrap, [RAW], below=1)

@@ -1,5 +1,7 @@
 """Linear probes of pairs: the vectors are the encoder's own, and what they hold is found."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,9 @@ def test_an_empty_hypothesis_has_the_mean_zero():
 def test_too_long_for_the_encoder_is_told():
     with pytest.raises(ValueError, match="max_length 4096 is more than tiny's"):
         pairs.states(encoders.load("tiny"), drawn(2, 0), profiles.TuningRecipe(max_length=4096))
+
+
+def test_without_an_nli_task_the_table_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
+    smoke = profiles.settings("smoke")
+    assert analyses.pair_probe(dataclasses.replace(smoke, tasks=(smoke.task("Dep"),))).empty

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import encoders
-from helpers.corpora.records import Question
+from helpers.corpora.records import Answer, Question
 from helpers.encoders import Encoder
 from helpers.finetuning import metrics
 from helpers.finetuning.batches import Inputs, join, room
@@ -149,6 +149,21 @@ class Answers(TaskDefinition):
             answer.__name__: metrics.squad_scores(references, answer(train, evaluation))
             for answer in answerers
         }
+
+    def shuffled(self, records: Questions, seed: int) -> list[Question]:
+        """The questions with random answers: stretches of their contexts of as many words."""
+        generator = np.random.default_rng(seed)
+        made = []
+        for question in records:
+            words = [match.span() for match in re.finditer(r"\S+", question.context)]
+            answers = []
+            for answer in question.answers:
+                n = min(max(1, len(answer.text.split())), len(words))
+                first = int(generator.integers(len(words) - n + 1))
+                start, end = words[first][0], words[first + n - 1][1]
+                answers.append(Answer(question.context[start:end], start))
+            made.append(replace(question, answers=tuple(answers)))
+        return made
 
 
 # -- windows ---------------------------------------------------------------------------------------

@@ -94,6 +94,14 @@ class TaskDefinition(abc.ABC):
         """
         return {}
 
+    def shuffled(self, records: Sequence, seed: int) -> list:
+        """Records with labels that say nothing of their texts, as frequent as the true ones.
+
+        Zhang et al. (2017) train on such labels, and so does the control ``shuffled_labels``. Raises
+        NotImplementedError for a task that does not say how.
+        """
+        raise NotImplementedError(f"{self.name} does not say how its labels are shuffled")
+
 
 def linear(n_in: int, n_out: int, std: float = 0.02) -> nn.Linear:
     """A linear layer drawn as BERT draws its own: normal, truncated at two deviations, zero biases."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,11 @@ class Inference(TaskDefinition):
             predicted = model.fit(train, labels).predict(evaluation)
             scores[name] = {"accuracy": metrics.accuracy(gold, list(predicted))}
         return scores | {"overlap": {"accuracy": metrics.accuracy(gold, overlap(train, evaluation))}}
+
+    def shuffled(self, records: Pairs, seed: int) -> list[Pair]:
+        """The pairs with one another's labels."""
+        order = np.random.default_rng(seed).permutation(len(records))
+        return [replace(pair, label=records[i].label) for pair, i in zip(records, order, strict=True)]
 
 
 def shorten(n_a: int, n_b: int, room: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Dependency parsing (Dep): the head of each word and the relation between the two."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,24 @@ class Parsing(TaskDefinition):
                 rows.append({"heads": chain, "deprels": ["root" if h == 0 else relation for h in chain]})
             scores[name] = self.score(evaluation, rows)
         return scores
+
+    def shuffled(self, records: Sentences, seed: int) -> list[Sentence]:
+        """Every sentence with its own tree, whose nodes are other words.
+
+        A sentence keeps its relations and its tree's shape. Trees of other sentences of the same length would
+        not do: words are often heads of their neighbours, and the last one is mostly punctuation, so that a
+        parser would still learn some syntax, and sentences of rare lengths would keep their trees.
+        """
+        generator = np.random.default_rng(seed)
+        made = []
+        for sentence in records:
+            order = generator.permutation(len(sentence.words))  # the word that each node becomes
+            heads, relations = np.zeros(len(order), int), np.empty(len(order), object)
+            gold = np.array(sentence.heads)
+            heads[order] = np.where(gold > 0, order[gold - 1] + 1, 0)
+            relations[order] = sentence.deprels
+            made.append(replace(sentence, heads=tuple(heads.tolist()), deprels=tuple(relations)))
+        return made
 
 
 class ParserHead(nn.Module):

@@ -197,3 +197,22 @@ def test_scores_and_what_the_bootstrap_needs():
     assert ANSWERS.score(questions, rows) == {"f1": pytest.approx(5 / 6), "exact_match": 0.5}
     assert [r["correct"] for r in rows] == [pytest.approx(2 / 3), 1]
     assert ANSWERS.baselines(questions, questions) == {}
+
+
+# -- shuffled answers ------------------------------------------------------------------------------
+
+
+def test_shuffled_answers_are_as_long_and_anywhere():
+    context = "zero one  two three four five six seven eight\nnine"
+    made = [Question(str(i), "what ?", context, (Answer("three four", 14),)) for i in range(400)]
+    shuffled = ANSWERS.shuffled(made, 1)
+    starts = set()
+    for question in shuffled:
+        (answer,) = question.answers
+        assert context[answer.start :].startswith(answer.text) and len(answer.text.split()) == 2
+        starts.add(answer.text.split()[0])
+    assert starts == set(context.split()[:-1])
+    ANSWERS.check(shuffled)
+    assert ANSWERS.shuffled(made, 1) == shuffled != ANSWERS.shuffled(made, 2)
+    whole = Question("w", "what ?", "all", (Answer("all", 0),))
+    assert ANSWERS.shuffled([whole], 0) == [whole]

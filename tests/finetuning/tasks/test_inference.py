@@ -96,6 +96,17 @@ def test_majority_by_hand(pairs):
     assert INFERENCE.baselines(train, pairs) == {"majority": {"accuracy": pytest.approx(1 / 3)}}
 
 
+def test_shuffled_labels_are_as_many_and_say_nothing(pairs):
+    many = [Pair(str(i), p.premise, p.hypothesis, p.label) for i, p in enumerate(20 * pairs)]
+    shuffled = INFERENCE.shuffled(many, 1)
+    assert Counter(p.label for p in shuffled) == Counter(p.label for p in many)
+    for old, new in zip(many, shuffled, strict=True):
+        assert (old.id, old.premise, old.hypothesis) == (new.id, new.premise, new.hypothesis)
+    same = sum(old.label == new.label for old, new in zip(many, shuffled, strict=True)) / len(many)
+    assert 0.25 < same < 0.42
+    assert INFERENCE.shuffled(many, 1) == shuffled != INFERENCE.shuffled(many, 2)
+
+
 # -- baselines that see part of a pair -------------------------------------------------------------
 
 

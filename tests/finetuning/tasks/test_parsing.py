@@ -1,5 +1,8 @@
 """Dependency parsing: encoding and head against their formulas written out, trees and scores by hand."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -227,3 +230,37 @@ def test_baselines_by_hand(sentences):
     assert scores["previous_word"]["uas"] == pytest.approx((12 * 1 + 12 * 1) / 120)
     single = [Sentence("1", ("Yes",), heads=(0,), deprels=("root",))]
     assert PARSING.baselines(single, single)["next_word"]["las"] == 1.0
+
+
+# -- shuffled labels -------------------------------------------------------------------------------
+
+
+def test_shuffled_trees_keep_their_shape_and_relations_and_lose_their_words():
+    generator = np.random.default_rng(0)
+    made = []
+    for i in range(300):
+        n = int(generator.integers(1, 9))
+        heads = [0] + [int(generator.integers(1, k + 1)) for k in range(1, n)]  # of an earlier word
+        words = tuple(f"w{k}" for k in range(n))
+        relations = tuple("root" if h == 0 else f"to {h}" for h in heads)
+        made.append(Sentence(str(i), words, heads=tuple(heads), deprels=relations))
+    shuffled = PARSING.shuffled(made, 1)
+    PARSING.check(shuffled)
+    first = Counter()
+    for old, new in zip(made, shuffled, strict=True):
+        assert new.words == old.words and Counter(new.deprels) == Counter(old.deprels)
+        assert [r == "root" for r in new.deprels] == [h == 0 for h in new.heads]
+        # The same tree but for the names of its nodes: pairs of relations along its edges.
+        edges = [
+            Counter((t.deprels[k], t.deprels[h - 1]) for k, h in enumerate(t.heads) if h) for t in (old, new)
+        ]
+        assert edges[0] == edges[1]
+        seen, node = set(), len(new.words)
+        while node:  # up to the root
+            assert node not in seen
+            seen.add(node)
+            node = new.heads[node - 1]
+        if len(new.words) == 8:
+            first[new.heads.index(0)] += 1
+    assert len(first) == 8  # the root may be anywhere
+    assert PARSING.shuffled(made, 1) == shuffled != PARSING.shuffled(made, 2)
