@@ -1,20 +1,26 @@
-"""How sure a number is: bootstrap over sentences, paired differences, a permutation test of RSA.
+"""How sure a number is: bootstrap over sentences, paired differences, seeds, a permutation test of RSA.
 
 Tokens of one sentence are not independent of one another, nor are the pairs of tokens that RSA
 correlates, so it is sentences that are resampled: each resample draws as many sentences as there are,
 with replacement. All draws come from an explicit whole-number seed; the same seed, number of sentences
 and number of resamples give the same draws, which is what makes differences between two estimates
-paired (:func:`difference`).
+paired (:func:`difference`). Of several fine-tuning seeds there is one interval for seeds and sentences
+together (:func:`over_seeds`).
 """
 
 import functools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.special
 from numpy.typing import ArrayLike
 
 from helpers import similarity
+
+NORMAL = 1.959964  # standard errors that half a 95 % interval is, of a normal error
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,18 +207,73 @@ def rsa_gap(
     )
 
 
-def difference(a: Estimate, b: Estimate) -> Estimate:
-    """``a - b`` with its interval, resample by resample.
+def combination(terms: Sequence[tuple[float, Estimate]], constant: float = 0.0) -> Estimate:
+    """``constant`` plus the estimates times their factors, with its interval, resample by resample.
 
-    Raises ValueError unless both were drawn with the same seed, number of sentences and number of
-    resamples. That the sentences too were the same is for the caller to see to.
+    Raises ValueError unless all were drawn with the same seed, number of sentences and number of resamples.
+    That the sentences too were the same is for the caller to see to.
     """
-    if a.draws != b.draws:
-        raise ValueError(
-            f"estimates from different resamples: (seed, sentences, resamples) {a.draws} and {b.draws}"
-        )
-    samples = a.samples - b.samples
-    return Estimate(a.value - b.value, *interval(samples), samples, a.draws)
+    draws = terms[0][1].draws
+    for _, one in terms:
+        if one.draws != draws:
+            raise ValueError(
+                f"estimates from different resamples: (seed, sentences, resamples) {draws} and {one.draws}"
+            )
+    factors = np.array([factor for factor, _ in terms])
+    samples = constant + factors @ np.array([one.samples for _, one in terms])
+    value = constant + float(factors @ [one.value for _, one in terms])
+    return Estimate(value, *interval(samples), samples, draws)
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """``a - b``, paired: :func:`combination` of the two."""
+    return combination([(1.0, a), (-1.0, b)])
+
+
+def over_seeds(estimates: Sequence[Estimate]) -> tuple[float, float, float]:
+    """Mean over fine-tuning seeds and its 95 % interval, of seeds and sentences: value, ci_low, ci_high.
+
+    ``estimates`` are of one number and the same sentences, a seed each. Seeds are drawn above sentences. The
+    error of the mean has a part from the sentences, the variance of the seeds' mean in the resamples, and one
+    from which seeds were run: the variance of the seeds' values, minus what sentences that tell on single
+    seeds add to it, over their number. The interval is Student's for the sum of the two, with the degrees of
+    freedom of Satterthwaite (1946): the number of seeds minus one where seeds differ most, many where
+    sentences do. In simulations it covers 93 to 97 %. Of one seed it is its own, over sentences alone.
+
+    Resampling the seeds as well (a hierarchical bootstrap) would be simpler, but three of them resampled do
+    not reach beyond the largest and the smallest: where seeds differ most, it covers 75 to 80 %.
+
+    Raises ValueError for estimates of different resamples.
+    """
+    if len(estimates) == 1:
+        return estimates[0].value, estimates[0].ci_low, estimates[0].ci_high
+    n, mean = len(estimates), combination([(1 / len(estimates), one) for one in estimates])
+    off = np.array([one.samples - one.value for one in estimates]) - (mean.samples - mean.value)
+    single = float(np.mean(np.sum((off - off.mean(1, keepdims=True)) ** 2, axis=0)) / (n - 1))
+    return _student([one.value for one in estimates], float(mean.samples.var()), single)
+
+
+def over_seeds_of_table(
+    values: Sequence[float], low: Sequence[float], high: Sequence[float]
+) -> tuple[float, float, float]:
+    """As :func:`over_seeds`, from ``values`` (n_seeds,) and their intervals over sentences alone.
+
+    Which errors seeds have in common is not known then: all, as far as the interval goes, which makes it too
+    wide rather than too narrow.
+    """
+    if len(values) == 1:
+        return float(values[0]), float(low[0]), float(high[0])
+    errors = (np.asarray(high, float) - np.asarray(low, float)) / 2 / NORMAL
+    return _student(values, float(np.mean(errors**2)), 0.0)
+
+
+def _student(values: Sequence[float], of_mean: float, single: float) -> tuple[float, float, float]:
+    """Interval of a mean over seeds from the variances of the mean and of single seeds over resamples."""
+    n, value, spread = len(values), float(np.mean(values)), float(np.var(values, ddof=1))
+    variance = max(0.0, spread - single) / n + of_mean
+    freedom = (n - 1) * (variance * n / spread) ** 2 if spread > 0 else math.inf
+    half = math.sqrt(variance) * (scipy.special.stdtrit(freedom, 0.975) if freedom < 1e6 else NORMAL)
+    return value, value - float(half), value + float(half)
 
 
 def estimate(value: float, samples: np.ndarray, weights: np.ndarray, seed: int) -> Estimate:

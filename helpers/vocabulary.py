@@ -21,6 +21,7 @@ ANALYSES = {  # by the name of the table that each writes, in the order of a who
     "corpus_baselines": "what each corpus gives away without a model",
     "pair_probe": "whether an encoder that was not tuned tells NLI's labels apart",
     "rsa": "similarity of the fine-tuned encoders to Base, by layer",
+    "rsa_between_layers": "what each block of Base does: similarity of its layers to the ones below",
     "rsa_by_rate": "the same with all tasks tuned at equal rates",
     "out_of_domain": "the same on a task's own text and on text of other domains",
     "structural_probe": "how much of the dependency tree each layer shows",

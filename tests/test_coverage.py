@@ -58,6 +58,25 @@ def mean_over_lengths(rng):
     return statistics.interval(samples[:, 0]), float(np.mean(0.75 - 0.008 * occurring))
 
 
+def _seeds(rng, deviation: float) -> tuple[list[statistics.Estimate], float]:
+    """Accuracies of three fine-tuning seeds on one test set, and the mean over all seeds there might be."""
+    total, ease = sentences(rng, 200), rng.beta(8, 2, 200)
+    draws = dict(n_resamples=N_RESAMPLES, seed=seed(rng))
+    shares = np.clip(0.7 + rng.normal(0, deviation, 3), 0, 1)
+    runs = [statistics.ratio(rng.binomial(total, ease * share), total, **draws) for share in shares]
+    return runs, 0.8 * 0.7
+
+
+def seeds_differ_much(rng, deviation=0.08):
+    runs, truth = _seeds(rng, deviation)
+    _, low, high = statistics.over_seeds(runs)
+    return (low, high), truth
+
+
+def seeds_differ_little(rng):
+    return seeds_differ_much(rng, 0.003)
+
+
 def _states(rng, n_sentences: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two models' vectors of the tokens of sentences, whose tokens are alike."""
     group = np.repeat(np.arange(n_sentences), 4)
@@ -85,6 +104,8 @@ STUDIES: dict[str, tuple[Study, int]] = {
     "difference": (paired_difference, 300),
     "mean over lengths": (mean_over_lengths, 300),
     "RSA": (rsa, 150),
+    "seeds and sentences, of which seeds differ more": (seeds_differ_much, 300),
+    "seeds and sentences, of which sentences differ more": (seeds_differ_little, 300),
 }
 
 
@@ -102,6 +123,18 @@ def test_intervals_cover(name):
     study, n = STUDIES[name]
     chance = 4 * np.sqrt(0.95 * 0.05 / n)
     assert abs(coverage(study, n) - 0.95) < 0.02 + chance
+
+
+def test_resampled_seeds_would_not_pass():
+    """Three seeds drawn with replacement, each resample with its own sentences: about 75 %."""
+    rng, covered = np.random.default_rng(1), 0
+    for _ in range(200):
+        runs, truth = _seeds(rng, 0.08)
+        samples = np.array([run.samples for run in runs])
+        drawn = samples[rng.integers(3, size=(N_RESAMPLES, 3)), np.arange(N_RESAMPLES)[:, None]].mean(1)
+        low, high = statistics.interval(drawn)
+        covered += low <= truth <= high
+    assert covered / 200 < 0.88
 
 
 def test_a_plain_bootstrap_of_means_over_lengths_would_not_pass():

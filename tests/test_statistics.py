@@ -5,7 +5,18 @@ import pytest
 import scipy.stats
 
 from helpers import similarity
-from helpers.statistics import Estimate, difference, interval, ratio, resamples, rsa_bootstrap, rsa_gap
+from helpers.statistics import (
+    Estimate,
+    combination,
+    difference,
+    interval,
+    over_seeds,
+    over_seeds_of_table,
+    ratio,
+    resamples,
+    rsa_bootstrap,
+    rsa_gap,
+)
 
 
 def test_interval_is_the_middle_of_the_samples():
@@ -265,3 +276,48 @@ def test_bad_input_is_named():
         ratio([1.0, 2.0], [1.0, np.nan], seed=0)
     with pytest.raises(ValueError, match=r"groups has shape \(3,\), correct \(2,\)"):
         ratio([1.0, 2.0], 1, [0, 1, 2], seed=0)
+
+
+def test_a_combination_is_taken_resample_by_resample():
+    a, b = (ratio(values, 1, n_resamples=200, seed=3) for values in np.random.default_rng(0).random((2, 50)))
+    found = combination([(2.0, a), (-0.5, b)], 0.25)
+    assert found.value == pytest.approx(0.25 + 2 * a.value - 0.5 * b.value)
+    expected = 0.25 + 2 * a.samples - 0.5 * b.samples
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(expected, [0.025, 0.975])))
+    nothing = combination([(1.0, a), (-1.0, a)])
+    assert (nothing.ci_low, nothing.value, nothing.ci_high) == (0, 0, 0)
+    with pytest.raises(ValueError, match="different resamples"):
+        combination([(1.0, a), (1.0, b), (1.0, ratio(np.ones(50), 1, n_resamples=200, seed=4))])
+
+
+SEEDS = [0.5, 0.6, 0.55]
+
+
+def test_over_seeds_has_students_interval_where_sentences_add_nothing():
+    student = scipy.stats.ttest_1samp(SEEDS, 0).confidence_interval(0.95)
+    expected = pytest.approx((0.55, student.low, student.high))
+    assert over_seeds_of_table(SEEDS, SEEDS, SEEDS) == expected
+    assert over_seeds([Estimate(v, v, v, np.full(50, v), (0, 9, 50)) for v in SEEDS]) == expected
+
+
+def test_over_seeds_has_the_interval_over_sentences_where_seeds_agree():
+    one = ratio(np.random.default_rng(0).random(80), 1, n_resamples=2000, seed=0)
+    half = 1.96 * one.samples.std()
+    assert over_seeds([one] * 3) == pytest.approx((one.value, one.value - half, one.value + half), rel=1e-4)
+    assert over_seeds([one]) == (one.value, one.ci_low, one.ci_high)
+    assert over_seeds_of_table([0.5] * 3, [0.4] * 3, [0.6] * 3) == pytest.approx((0.5, 0.4, 0.6))
+    assert over_seeds_of_table([0.5], [0.4], [0.7]) == (0.5, 0.4, 0.7)
+
+
+def test_over_seeds_knows_what_sentences_do_to_single_seeds():
+    """Seeds that differ only by errors of their own, as on independent test sets: the error of their mean."""
+    rng = np.random.default_rng(0)
+    own = [ratio(rng.random(400), 1, n_resamples=2000, seed=0) for _ in range(40)]
+    _, low, high = over_seeds(own)
+    exact = np.std([one.value for one in own], ddof=1) / np.sqrt(40)
+    assert (high - low) / 2 / 1.96 == pytest.approx(exact, rel=0.2)
+    # A table alone cannot know that the errors are each seed's own.
+    _, low, high = over_seeds_of_table(*zip(*[(o.value, o.ci_low, o.ci_high) for o in own], strict=True))
+    assert (high - low) / 2 / 1.96 > 4 * exact
+    with pytest.raises(ValueError, match="different resamples"):
+        over_seeds([own[0], ratio(rng.random(400), 1, n_resamples=2000, seed=1)])

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from torch import nn
 
-from helpers import encoders, progress, results
+from helpers import encoders, progress, results, statistics
 from helpers.analyses.finetuning import headline, read_records
 from helpers.analyses.points import Point
 from helpers.analyses.runner import Rows, analysis
@@ -181,8 +180,9 @@ def partial_freezing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     the encoder's learning rate, as in the paper; ``tuned_head``, the head at whichever of the settings'
     ``head_rates``, the encoder's included, scores best on the held-out records (metric ``head_rate``).
     Metric: each task's headline score, 95 % intervals by bootstrap over what :func:`headline` resamples.
-    Metric ``knee``: the first layer at which the score is over ``TOLERANCE`` below that without freezing, the
-    number of blocks if none is; interval by the same resamples.
+    Metric ``loss``: the score with none frozen minus that with these, by the same resamples. Metric ``knee``:
+    the first layer at which the score is over ``TOLERANCE`` below that without freezing, the number of blocks
+    if none is.
     """
     return _Sweep("partial_freezing", settings).run(_frozen, whole=-1)
 
@@ -232,6 +232,9 @@ class _Sweep:
             for inputs, curve in curves.items():
                 reference = max(curve) if whole is None else whole
                 order = sorted(set(curve) - {reference}, reverse=whole is None)
+                for layer in order if reference in curve else ():
+                    loss = statistics.difference(curve[reference], curve[layer])
+                    self.add(data, seed, metric="loss", inputs=inputs, layer=layer, **loss.numbers())
                 if reference in curve and order:
                     none = len(self.encoder.layers) - 1 if whole == -1 else -1
                     knee = _knee(curve[reference], {k: curve[k] for k in order}, none)
@@ -324,19 +327,18 @@ def _knee(whole: Estimate, curve: dict[int, Estimate], none: int) -> dict[str, f
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
     """The headline scores of an ablation's table, averaged over fine-tuning seeds.
 
-    The interval is Student's, 95 %, for the mean of the seeds' values, as if they were draws from a normal
-    distribution; with a single seed it is that seed's own.
+    The interval is one of seeds and records (:func:`helpers.statistics.over_seeds_of_table`); with a single
+    seed it is that seed's own.
     """
     scores = frame[frame["metric"].isin([task.metric for task in TASKS.values()])]
     keys = ["analysis", "metric", "model", "task", "inputs", "layer"]
     rows = []
     for _, same in scores.groupby(keys, sort=False, dropna=False):
         row = same.iloc[0].to_dict()
-        values = same["value"].to_numpy(dtype=float)
-        if len(values) > 1:
-            mean = values.mean()
-            half = scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values)
-            row |= dict(value=mean, ci_low=mean - half, ci_high=mean + half, seed=None)
+        if len(same) > 1:
+            numbers = (same[name].to_numpy(dtype=float) for name in ("value", "ci_low", "ci_high"))
+            value, low, high = statistics.over_seeds_of_table(*numbers)
+            row |= dict(value=value, ci_low=low, ci_high=high, seed=None)
         rows.append(row)
     return results.table(rows)
 

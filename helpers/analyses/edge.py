@@ -18,7 +18,7 @@ from helpers.probing import edge, selectivity, spans
 from helpers.profiles import Profile
 from helpers.statistics import Estimate
 from helpers.store import Store, digest
-from helpers.vocabulary import BOOTSTRAP_SEED, MODELS, RANDOM_SEED
+from helpers.vocabulary import BASELINES, BOOTSTRAP_SEED, MODELS, RANDOM_SEED
 
 CONTROLS = {"POS": "label", "Dependencies": "head"}  # task -> kind of probe
 CONTROL_SEED = 0  # of the random answers
@@ -99,9 +99,11 @@ def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     scalar mix of all layers, ``micro_f1_top`` on the last layer, ``micro_f1_layer`` on each layer by
     itself, ``micro_f1_clean`` by the labels that Tenney et al. (2019) score (mix), ``mix_weight`` of each
     layer and ``centre_of_gravity``, the layer at which they balance. ``edge_probing_delta``: model - Base,
-    paired; of Lexical, which is one layer, to Base's mix and to its last layer.
-    ``edge_probing_probe_seeds``: probe seeds other than the first, with the probe's seed in ``seed``,
-    of Base and each model's first fine-tuning seed. Intervals: 95 %, bootstrap over the n test sentences.
+    paired; of Lexical, which is one layer, to Base's mix and to its last layer. ``edge_probing_contrast``: a
+    tuned model's difference minus half of a baseline's, on the mix, paired too; metrics
+    ``micro_f1_minus_half_lexical`` and ``micro_f1_minus_half_random``. ``edge_probing_probe_seeds``: probe
+    seeds other than the first, with the probe's seed in ``seed``, of Base and each model's first fine-tuning
+    seed. Intervals: 95 %, bootstrap over the n test sentences.
     """
     progress.say(f"loading the probing tasks of the suite {settings.suite}")
     records = probing_records(settings)
@@ -120,6 +122,7 @@ def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
 
 def _edge_rows(settings: Profile, reading: spans.Reading, tasks: dict[str, edge.EdgeTask]) -> Rows:
     base: dict[str, Scores] = {}
+    baselines: dict[str, dict[str, Estimate]] = {}  # their differences from Base by task
     for model, corpus, seed, encoder in probed_models(settings):
         once = seed not in (None, probing_seeds(settings)[0], RANDOM_SEED)
         with states_of(encoder, reading) as read:
@@ -142,8 +145,14 @@ def _edge_rows(settings: Profile, reading: spans.Reading, tasks: dict[str, edge.
                         compared = _one(probes, 0, settings.n_bootstrap)  # on the embeddings
                         yield from _rows(row, compared)
                     if main:
-                        row |= dict(analysis="edge_probing_delta")
-                        yield from _rows(row, _gaps(compared, base[name]))
+                        gaps = _gaps(compared, base[name])
+                        yield from _rows(row | dict(analysis="edge_probing_delta"), gaps)
+                        change = gaps["micro_f1", None]
+                        if row["model"] in BASELINES:
+                            baselines.setdefault(name, {})[row["model"]] = change
+                        else:
+                            row |= dict(analysis="edge_probing_contrast")
+                            yield from _rows(row, _minus_half(change, baselines[name]))
 
 
 Scores = dict[tuple[str, int | None], Estimate]  # by metric and layer
@@ -171,6 +180,14 @@ def _gaps(scores: Scores, base: Scores) -> Scores:
     gaps = {key: statistics.difference(scores[key], base[key]) for key in scores}
     top = next(key for key in base if key[0] == "micro_f1_top")
     return gaps | ({} if top in gaps else {top: statistics.difference(scores["micro_f1", None], base[top])})
+
+
+def _minus_half(change: Estimate, baselines: dict[str, Estimate]) -> Scores:
+    """A model's difference from Base minus half of each baseline's."""
+    return {
+        (f"micro_f1_minus_half_{name.lower()}", None): statistics.combination([(1.0, change), (-0.5, lost)])
+        for name, lost in baselines.items()
+    }
 
 
 def f1_estimate(counts: np.ndarray, n_bootstrap: int) -> Estimate:

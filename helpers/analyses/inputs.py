@@ -40,6 +40,7 @@ READS: dict[str, Callable[[Profile], set[str]]] = {
     "corpus_baselines": _tuned,
     "pair_probe": lambda settings: {task.corpus for task in settings.tasks if task.model == "NLI"},
     "rsa": _compared,
+    "rsa_between_layers": lambda settings: {settings.text},
     "rsa_by_rate": lambda settings: _compared(settings) if settings.tuning_rates else set(),
     "out_of_domain": _domains,
     "structural_probe": _tuned,

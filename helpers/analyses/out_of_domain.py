@@ -14,10 +14,11 @@ from helpers.analyses.runner import Row, Rows, analysis
 from helpers.analyses.texts import Text, piece_types
 from helpers.encoders import Activations, Encoder
 from helpers.profiles import Profile
+from helpers.statistics import Estimate
 from helpers.store import Store, digest
 from helpers.vocabulary import BOOTSTRAP_SEED, RANDOM_SEED
 
-SCHEMA = 1  # raise when a comparison changes for the same inputs
+SCHEMA = 2  # raise when a comparison changes for the same inputs
 GENRES = ("weblog", "newsgroup", "email", "reviews", "answers")  # of the English Web Treebank
 
 States = dict[str, Activations]  # of one encoder, by the text's name
@@ -64,8 +65,9 @@ def out_of_domain_rsa(settings: Profile) -> Rows:
     - ``types``: in_domain_types minus wikipedia_types: format, length and types are equal.
 
     Model ``Random``, an encoder with random weights compared to Base, is the yardstick: texts differ in
-    the RSA of any two encoders, whatever was tuned. Its rows on a task's text name that task. ``n`` counts
-    wordpieces (in a gap: of the smaller sample). Intervals: 95 %, bootstrap over sentences.
+    the RSA of any two encoders, whatever was tuned. Its rows on a task's text name that task. Metric
+    ``rsa_gap_minus_random`` of ``out_of_domain_gap``: a model's gap minus that yardstick's, paired. ``n``
+    counts wordpieces (in a gap: of the smaller sample). Intervals: 95 %, bootstrap over sentences.
     """
     plain = encoders.load(settings.encoder)
     random = encoders.load(settings.encoder, random_init=RANDOM_SEED)
@@ -79,11 +81,13 @@ def out_of_domain_rsa(settings: Profile) -> Rows:
         of_base = _read(plain, own) | base
         who = dict(model=task.model, task=task.corpus)
         yield from (who | row for row in _divergences(settings, task.model, plain, every))
-        rows = _gaps(floor | _read(random, own), of_base, every, settings)
+        yardstick = floor | _read(random, own)
+        rows = _gaps(yardstick, of_base, every, settings)
         yield from (dict(model="Random", task=task.corpus, seed=RANDOM_SEED) | row for row in rows)
         for seed in settings.domain_seeds or settings.seeds:
             states = _read(encoders.load(fine_tuned(settings, task.model, seed).encoder), every)
-            yield from (who | dict(seed=seed) | row for row in _gaps(states, of_base, every, settings))
+            rows = _gaps(states, of_base, every, settings, yardstick)
+            yield from (who | dict(seed=seed) | row for row in rows)
             genres = _genres(states, of_base, every, settings.n_bootstrap)
             yield from (who | dict(seed=seed) | row for row in genres)
 
@@ -185,19 +189,26 @@ def _read(encoder: Encoder, of: dict[str, Text]) -> States:
     return {n: encoders.extract(encoder, text.records, Store(), rows=text.rows) for n, text in of.items()}
 
 
-def _gaps(tuned: States, base: States, every: dict[str, Text], settings: Profile) -> Iterator[Row]:
-    """Rows of all comparisons that the texts allow, each sample's own RSA once."""
+def _gaps(
+    tuned: States, base: States, every: dict[str, Text], settings: Profile, yardstick: States | None = None
+) -> Iterator[Row]:
+    """Rows of all comparisons that the texts allow, each sample's own RSA once; gaps minus a yardstick's."""
     holders = {sample: name for name, text in every.items() for sample in text.samples}
     written: set[str] = set()
     for comparison, names in comparisons(settings.text).items():
         if not set(names) <= set(holders):
             continue
         sides = [(holders[name], every[holders[name]].places(name)) for name in names]
-        compared = _compared(tuned, base, sides, settings.n_bootstrap)
+        compared, gaps = _compared(tuned, base, sides, settings.n_bootstrap)
         common: Row = dict(analysis="out_of_domain_gap", inputs=comparison)
         common |= dict(n=min(len(places) for _, places in sides))
         for what, metric in (("gap", "rsa_gap"), ("p_value", "p_value")):
             yield from _lines(compared[compared["what"] == what], common | dict(metric=metric))
+        if yardstick:
+            _, usual = _compared(yardstick, base, sides, settings.n_bootstrap)
+            for layer, gap in gaps.items():
+                row = common | dict(metric="rsa_gap_minus_random", layer=layer)
+                yield row | statistics.difference(gap, usual[layer]).numbers()
         for what, name, (_, places) in zip(("inside", "outside"), names, sides, strict=True):
             if name not in written:
                 common = dict(analysis="out_of_domain_rsa", metric=RAW, inputs=name, n=len(places))
@@ -219,12 +230,14 @@ def _lines(frame: pd.DataFrame, common: Row) -> Iterator[Row]:
 
 def _compared(
     tuned: States, base: States, sides: Sequence[tuple[str, np.ndarray]], n_resamples: int
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, dict[int, Estimate]]:
     """RSA of two models on two texts and its gap, layer by layer, kept in the store.
 
-    ``sides``, inside and outside, are a text's name and the sample's places among its states. Rows: ``what``
-    (inside, outside, gap, p_value), ``layer`` (empty: over all), ``value, ci_low, ci_high``.
+    ``sides``, inside and outside, are a text's name and the sample's places among its states. Returns rows
+    with ``what`` (inside, outside, gap, p_value), ``layer`` (empty: over all), ``value, ci_low, ci_high``;
+    and the gaps by layer, of the same resamples whatever the models.
     """
+    layers = next(iter(base.values())).layers
     spec = {
         "schema": SCHEMA,
         "states": [[states[name].folder.name for states in (tuned, base)] for name, _ in sides],
@@ -235,7 +248,6 @@ def _compared(
 
     def build(folder: Path) -> None:
         rows, gaps = [], []
-        layers = next(iter(base.values())).layers
         for number, layer in enumerate(layers, start=1):
             gap = statistics.rsa_gap(
                 *(
@@ -256,8 +268,17 @@ def _compared(
             progress.steps("gap between two texts, layers", number, len(layers))
         rows.append(dict(what="p_value", value=largest_gap_p(gaps)))
         pd.DataFrame(rows).to_csv(folder / "gap.csv", index=False)
+        np.save(folder / "samples.npy", np.array([gap.a.samples - gap.b.samples for gap in gaps]))
 
-    return pd.read_csv(Store().get("domain-gap", spec, build) / "gap.csv")
+    folder = Store().get("domain-gap", spec, build)
+    frame, samples = pd.read_csv(folder / "gap.csv"), np.load(folder / "samples.npy")
+    n_sentences = sum(len(np.unique(base[name].record[at])) for name, at in sides)
+    draws = (BOOTSTRAP_SEED, n_sentences, n_resamples)
+    numbers = frame[frame["what"] == "gap"].itertuples()
+    return frame, {
+        int(line.layer): Estimate(line.value, line.ci_low, line.ci_high, own, draws)
+        for line, own in zip(numbers, samples, strict=True)
+    }
 
 
 def largest_gap_p(gaps: Sequence[statistics.RsaGap]) -> float:

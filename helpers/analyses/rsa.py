@@ -1,7 +1,7 @@
 """Representational similarity of the fine-tuned models to Base, layer by layer."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,35 +15,34 @@ from helpers.analyses.runner import Row, Rows, analysis
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, TuningRecipe
+from helpers.statistics import Estimate
 from helpers.store import Store
 from helpers.vocabulary import BOOTSTRAP_SEED, RANDOM_SEED
 
-SCHEMA = 1  # raise when a comparison changes for the same inputs
+SCHEMA = 2  # raise when a comparison changes for the same inputs
 RAW = "rsa_pearson"  # the paper's measure
 
 
 # -- measures --------------------------------------------------------------------------------------
 
 # Of representations x (n_tokens, d1) and y (n_tokens, d2), the tokens' sentences (n_tokens,) and a number of
-# resamples to a value and, where a measure has an interval, ci_low and ci_high.
-Measure = Callable[[np.ndarray, np.ndarray, np.ndarray, int], dict[str, float]]
+# resamples to an estimate or, where a measure has no interval, a value.
+Measure = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Estimate | float]
 
 
 def rsa_measure(transform: str) -> Measure:
     """RSA after a transform of :data:`helpers.similarity.TRANSFORMS`, with its interval over sentences."""
 
-    def measure(x: np.ndarray, y: np.ndarray, sentence: np.ndarray, n_resamples: int) -> dict[str, float]:
+    def measure(x: np.ndarray, y: np.ndarray, sentence: np.ndarray, n_resamples: int) -> Estimate:
         x, y = (similarity.transform(states, transform) for states in (x, y))
-        return statistics.rsa_bootstrap(
-            x, y, sentence, n_resamples=n_resamples, seed=BOOTSTRAP_SEED
-        ).numbers()
+        return statistics.rsa_bootstrap(x, y, sentence, n_resamples=n_resamples, seed=BOOTSTRAP_SEED)
 
     return measure
 
 
 def plain_measure(function: Callable[[np.ndarray, np.ndarray], float]) -> Measure:
     """A function of x and y, such as :func:`helpers.similarity.cka`, as a measure without an interval."""
-    return lambda x, y, sentence, n_resamples: {"value": function(x, y)}
+    return lambda x, y, sentence, n_resamples: function(x, y)
 
 
 # By the name of their metric in tables. A new measure of layers is one entry here.
@@ -62,30 +61,55 @@ def compare_layers(
     Each layer of ``x`` is compared with the layer of ``y`` that is ``below`` layers lower. Columns:
     ``metric``, ``layer`` (of ``x``), ``value``, ``ci_low``, ``ci_high``.
     """
-    frames = []
-    for name in MEASURES if measures is None else measures:
-        spec = {
-            "schema": SCHEMA,
-            "measure": name,
-            "x": x.folder.name,
-            "y": y.folder.name,
-            "below": below,
-            "n_bootstrap": n_bootstrap,
-            "seed": BOOTSTRAP_SEED,
-        }
-        build = functools.partial(_compare, x, y, n_bootstrap, name, below)
-        frames.append(pd.read_csv(Store().get("similarity", spec, build) / "layers.csv"))
-    return pd.concat(frames, ignore_index=True).sort_values("layer", kind="stable", ignore_index=True)
+    names = list(MEASURES if measures is None else measures)
+    folders = [_compared(x, y, n_bootstrap, name, below) for name in names]
+    frame = pd.concat([pd.read_csv(folder / "layers.csv") for folder in folders], ignore_index=True)
+    return frame.sort_values("layer", kind="stable", ignore_index=True)
+
+
+def layer_estimates(x: Activations, y: Activations, n_bootstrap: int) -> dict[int, Estimate]:
+    """RSA of two encoders' layers as :func:`compare_layers` has it, by layer, with the resampled values.
+
+    Of the same tokens the resamples are the same, whatever the encoders: differences are paired.
+    """
+    folder = _compared(x, y, n_bootstrap, RAW, 0)
+    numbers, samples = pd.read_csv(folder / "layers.csv"), np.load(folder / "samples.npy")
+    draws = (BOOTSTRAP_SEED, len(np.unique(x.record)), n_bootstrap)
+    return {
+        line.layer: Estimate(line.value, line.ci_low, line.ci_high, own, draws)
+        for line, own in zip(numbers.itertuples(), samples, strict=True)
+    }
+
+
+def _compared(x: Activations, y: Activations, n_bootstrap: int, name: str, below: int) -> Path:
+    """Folder in the store with ``layers.csv`` and, of a measure with intervals, ``samples.npy`` (n_layers,
+    n_resamples)."""
+    spec = {
+        "schema": SCHEMA,
+        "measure": name,
+        "x": x.folder.name,
+        "y": y.folder.name,
+        "below": below,
+        "n_bootstrap": n_bootstrap,
+        "seed": BOOTSTRAP_SEED,
+    }
+    return Store().get("similarity", spec, functools.partial(_compare, x, y, n_bootstrap, name, below))
 
 
 def _compare(x: Activations, y: Activations, n_bootstrap: int, name: str, below: int, folder: Path) -> None:
-    rows = []
+    rows, samples = [], []
     for number, layer in enumerate(x.layers[below:], start=1):
         pair = np.asarray(x.layer(layer)), np.asarray(y.layer(layer - below))
-        rows.append(dict(metric=name, layer=layer) | MEASURES[name](*pair, x.record, n_bootstrap))
+        found = MEASURES[name](*pair, x.record, n_bootstrap)
+        if isinstance(found, Estimate):
+            samples.append(found.samples)
+        numbers = found.numbers() if isinstance(found, Estimate) else {"value": found}
+        rows.append(dict(metric=name, layer=layer) | numbers)
         progress.steps(f"{name}, layers", number, len(x.layers) - below)
     columns = ["metric", "layer", "value", "ci_low", "ci_high"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "layers.csv", index=False)
+    if samples:
+        np.save(folder / "samples.npy", np.array(samples))
 
 
 # -- on running text -------------------------------------------------------------------------------
@@ -127,14 +151,15 @@ def rsa_to_base(settings: Profile) -> Rows:
     Analyses ``rsa`` (models Dep, NLI, QA and, the floor, Random: a randomly initialised encoder) and
     ``rsa_between_seeds`` (the ceiling: two fine-tuning seeds of one model against each other). The same
     sampled wordpieces serve all; special pieces are not sampled. Metrics: :data:`MEASURES`, RSA as in the
-    paper (``rsa_pearson``), and with features centred or z-scored first. Intervals: 95 %, bootstrap over
-    sentences.
+    paper (``rsa_pearson``), and with features centred or z-scored first. Analysis ``rsa_contrast``:
+    differences of ``rsa_pearson``, paired (:func:`contrasts`). Intervals: 95 %, bootstrap over sentences.
     """
     read = reader(settings)
     base = read(encoders.load(settings.encoder))
     random = read(encoders.load(settings.encoder, random_init=RANDOM_SEED))
     floor: Row = dict(analysis="rsa", model="Random", task="", seed=RANDOM_SEED)
     parts = [(floor, random, base)]
+    estimates: dict[str, dict[int, Curve]] = {}
     for task in settings.tasks:
         tuned = [
             read(encoders.load(fine_tuned(settings, task.model, seed).encoder)) for seed in settings.seeds
@@ -142,11 +167,64 @@ def rsa_to_base(settings: Profile) -> Rows:
         row: Row = dict(model=task.model, task=task.corpus)
         for seed, states in zip(settings.seeds, tuned, strict=True):
             parts.append((row | dict(analysis="rsa", seed=seed), states, base))
+            curve = layer_estimates(states, base, settings.n_bootstrap)
+            estimates.setdefault(task.model, {})[seed] = curve
         if len(tuned) > 1:
             parts.append((row | dict(analysis="rsa_between_seeds"), tuned[0], tuned[1]))
     for row, x, y in parts:
         for line in compare_layers(x, y, settings.n_bootstrap).to_dict("records"):
             yield row | dict(inputs=settings.text, n=settings.n_tokens) | line
+    for row in contrasts(estimates):
+        common = dict(analysis="rsa_contrast", metric=RAW, n=settings.n_tokens)
+        yield common | dict(task=settings.task(row["model"]).corpus) | row
+
+
+Curve = dict[int, Estimate]  # RSA to Base by layer
+
+
+def contrasts(estimates: dict[str, dict[int, Curve]]) -> Iterator[Row]:
+    """Differences that statements about RSA curves rest on, all of the same tokens, so paired.
+
+    ``estimates``: model -> fine-tuning seed -> curve. Rows with ``model, seed, layer`` and, in ``inputs``,
+    what the number is:
+
+    - ``minus the last layer``: RSA at a layer minus that at the last;
+    - ``bend``: the fall per layer from 1, at the embeddings, to this layer, minus that from here to the
+      last: below 0 where the curve is steeper above;
+    - ``minus NLI`` (any model): RSA at a layer minus that model's, of the same seed;
+    - ``minus seed 1`` (any seed): RSA at a layer minus that of the same model's other seed.
+    """
+    for model, by_seed in estimates.items():
+        others = list(estimates)[list(estimates).index(model) + 1 :]
+        for seed, curve in by_seed.items():
+            last = max(curve)
+            for layer, here in curve.items():
+                named = {}
+                if layer < last:
+                    named["minus the last layer"] = statistics.difference(here, curve[last])
+                if 0 <= layer < last:
+                    below, above = 1 / (layer + 1), 1 / (last - layer)
+                    terms = [(-below - above, here), (above, curve[last])]
+                    named["bend"] = statistics.combination(terms, below)
+                for other in others:
+                    named[f"minus {other}"] = statistics.difference(here, estimates[other][seed][layer])
+                for later in (other for other in by_seed if other > seed):
+                    named[f"minus seed {later}"] = statistics.difference(here, by_seed[later][layer])
+                for inputs, contrast in named.items():
+                    yield dict(model=model, seed=seed, layer=layer, inputs=inputs) | contrast.numbers()
+
+
+@analysis("rsa_between_layers")
+def rsa_between_layers(settings: Profile) -> Rows:
+    """RSA of each of Base's layers to the one below on running text (analysis ``rsa_between_layers``).
+
+    How much each block changes: of one that does nothing it is 1. Metric ``rsa_pearson``; ``layer`` is the
+    upper one. Intervals: 95 %, bootstrap over sentences.
+    """
+    states = reader(settings)(encoders.load(settings.encoder))
+    common: Row = dict(analysis="rsa_between_layers", model="Base", inputs=settings.text, n=settings.n_tokens)
+    for line in compare_layers(states, states, settings.n_bootstrap, [RAW], below=1).to_dict("records"):
+        yield common | line
 
 
 def _tunings_by_rate(settings: Profile) -> list[Point]:
@@ -190,13 +268,3 @@ def _at(rate: float, recipe: TuningRecipe) -> TuningRecipe:
     """The recipe at a learning rate, its head's rate scaled alike."""
     head = recipe.head_learning_rate and recipe.head_learning_rate * rate / recipe.learning_rate
     return replace(recipe, learning_rate=rate, head_learning_rate=head)
-
-
-def rsa_between_layers(settings: Profile) -> pd.DataFrame:
-    """RSA of each of Base's layers to the one below on running text: how much its block changes.
-
-    Columns as of :func:`compare_layers`, metric ``rsa_pearson``; ``layer`` is the upper one. Intervals: 95 %,
-    bootstrap over sentences.
-    """
-    states = reader(settings)(encoders.load(settings.encoder))
-    return compare_layers(states, states, settings.n_bootstrap, [RAW], below=1)

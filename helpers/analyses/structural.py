@@ -135,8 +135,10 @@ def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     ``uuas`` and ``distance_spearman`` (the self pair included, as published) of the distance probe, and
     ``distance_spearman_no_self``. Punctuation (UPOS PUNCT) is left out of ``root_acc`` and ``uuas`` and kept
     in the correlations. ``structural_probe_delta``: model - Base at the same layer, paired; Lexical's is
-    layer -1 against each. ``structural_probe_probe_seeds``: probe seeds other than the first, of Base and
-    each model's first seed, with the probe's seed in ``seed``. Intervals: 95 %, bootstrap over sentences.
+    layer -1 against each. ``structural_probe_contrast``: that difference at the last layer minus its mean
+    over the layers from 0 up to ``layer``, paired too. ``structural_probe_probe_seeds``: probe seeds other
+    than the first, of Base and each model's first seed, with the probe's seed in ``seed``. Intervals: 95 %,
+    bootstrap over sentences.
     """
     bank = treebank(settings)
     details = dict(
@@ -157,6 +159,7 @@ def _rows(settings: Profile, bank: Treebank) -> Rows:
         folders = probes(settings, bank, encoder, settings.probe_seeds[: 1 if once else None])
         for (kind, probe_seed), folder in folders.items():
             for metric, by_layer in estimates(folder, kind, lengths, settings.n_bootstrap).items():
+                gaps: dict[int, Estimate] = {}
                 for layer, estimate in zip(encoder.layers, by_layer, strict=True):
                     row = dict(model=model, task=task, metric=metric, layer=layer, n=len(lengths))
                     if probe_seed != settings.probe_seeds[0]:
@@ -173,8 +176,20 @@ def _rows(settings: Profile, bank: Treebank) -> Rows:
                         if layer == bottom:
                             yield row | estimate.numbers()
                             continue
-                    gap = statistics.difference(compared, base[metric, layer])
+                    gap = gaps[layer] = statistics.difference(compared, base[metric, layer])
                     yield row | dict(analysis="structural_probe_delta") | gap.numbers()
+                row |= dict(analysis="structural_probe_contrast")
+                for layer, contrast in last_minus_lower(gaps).items() if task and gaps else ():
+                    yield row | dict(layer=layer) | contrast.numbers()
+
+
+def last_minus_lower(gaps: dict[int, Estimate]) -> dict[int, Estimate]:
+    """The last layer's estimate minus the mean of those of layers 0 to k, for each lower layer k."""
+    *lower, last = sorted(layer for layer in gaps if layer >= 0)
+    return {
+        k: statistics.combination([(1.0, gaps[last]), *((-1 / (k + 1), gaps[j]) for j in range(k + 1))])
+        for k in lower
+    }
 
 
 @dataclass(frozen=True, eq=False)

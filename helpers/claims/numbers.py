@@ -1,10 +1,10 @@
 """Numbers with 95 % intervals, their arithmetic, and the bounds that a claim puts on them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from helpers import results
+from helpers import results, statistics
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class Number:
     def __sub__(self, other: "Number") -> "Number":
         """Difference of two estimates, with the interval of Zou and Donner (2008; "MOVER").
 
-        It takes the two as independent. Estimates on the same sentences mostly err alike, and then it is
-        too wide rather than too narrow.
+        It takes the two as independent: for estimates on different sentences, and where a table has no row
+        for the paired difference. Estimates on the same sentences mostly err alike, and then it is too wide
+        rather than too narrow.
         """
         value = self.value - other.value
         low = value - math.hypot(self.value - self.low, other.high - other.value)
@@ -58,14 +59,21 @@ def mean(numbers: Iterable[Number]) -> Number:
     return Number(*(sum(part) / len(parts) for part in zip(*parts, strict=True)))
 
 
+def over_seeds(numbers: Sequence[Number]) -> Number:
+    """Mean over fine-tuning seeds, with an interval of seeds and sentences.
+
+    See :func:`helpers.statistics.over_seeds_of_table`.
+    """
+    values, low, high = zip(*((n.value, n.low, n.high) for n in numbers), strict=True)
+    return Number(*statistics.over_seeds_of_table(values, low, high))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A number that the claim puts between two bounds."""
 
     label: str
-    models: tuple[
-        str, ...
-    ]  # fine-tuned models that the number is of: it decides nothing if one learnt nothing
+    models: tuple[str, ...]  # fine-tuned models that it is of: nothing is decided if one learnt nothing
     number: Number
     above: float = -math.inf
     below: float = math.inf
@@ -81,5 +89,20 @@ class Comparison:
         return self.margin > 0
 
     @property
-    def fails(self) -> bool:
-        return self.number.high < self.above or self.number.low > self.below
+    def p_value(self) -> float:
+        """How likely a number so far beyond a bound would be if the truth lay on the bound, two-sided.
+
+        From the interval, as if errors were normal: its half on the bound's side is 1.96 standard errors. So
+        p lies below .05 where the whole interval is beyond the bound. 1 for a number between the bounds, NaN
+        for one without an interval.
+        """
+        number = self.number
+        beyond, half = max(
+            (self.above - number.value, number.high - number.value),
+            (number.value - self.below, number.value - number.low),
+        )
+        if math.isnan(half):
+            return math.nan
+        if beyond <= 0:
+            return 1.0
+        return math.erfc(1.96 * beyond / half / math.sqrt(2)) if half > 0 else 0.0

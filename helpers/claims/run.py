@@ -1,16 +1,22 @@
 """The numbers of one run, looked up by what they are of."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from helpers import results
-from helpers.claims.numbers import UNKNOWN, Number, exactly
+from helpers.claims.numbers import UNKNOWN, Number, exactly, mean, over_seeds
 from helpers.vocabulary import HEADLINE, LAST, MODELS
 
 PROBING_TASKS = {"SPR1": "SPR", "SPR2": "SPR"}  # two corpora of one kind of labels
+IDLE = 0.99  # RSA of a block's output to its input, below which it does something
+# The analyses that are of every layer, so that they say how many blocks the encoder has.
+BY_LAYER = {
+    "rsa", "rsa_between_layers", "structural_probe", "structural_probe_delta", "out_of_domain_gap",
+    "truncation",
+}  # fmt: skip
 
 
 class Lacking(LookupError):
@@ -20,8 +26,9 @@ class Lacking(LookupError):
 class Run:
     """Numbers looked up in a run's tables, for one fine-tuning seed at a time.
 
-    The tables may be named and divided in any way: their column ``analysis`` says what is what. Raises
-    ValueError if they are all empty.
+    The tables may be named and divided in any way: their column ``analysis`` says what is what. Differences
+    of numbers of the same sentences are looked up as well, paired; tables recorded before analyses wrote them
+    lack those, and then the two are taken as independent. Raises ValueError if the tables are all empty.
     """
 
     def __init__(self, tables: Mapping[str, pd.DataFrame]):
@@ -32,16 +39,27 @@ class Run:
         self.analyses: set[str] = set()
         self.seeds: dict[str, set[int]] = {}  # of the tuned models, by analysis
         self.seed: int | None = None  # the one that is looked at
+        self._tasks: dict[str, str] = {}  # the corpus of each tuned model
+        layers = [LAST] if BY_LAYER.isdisjoint(set().union(*(set(f["analysis"]) for f in frames))) else []
         for row in pd.concat(frames, ignore_index=True).itertuples(index=False):
-            seed = int(row.seed) if row.model in MODELS and not pd.isna(row.seed) else None
+            model = "" if pd.isna(row.model) else row.model
+            seed = int(row.seed) if model in MODELS and not pd.isna(row.seed) else None
             inputs = "" if pd.isna(row.inputs) else PROBING_TASKS.get(row.inputs, row.inputs)
             layer = None if pd.isna(row.layer) else int(row.layer)
-            model = "" if pd.isna(row.model) else row.model
+            if row.analysis in ("rsa", "rsa_between_layers"):
+                inputs = ""  # the text, which is the same for all
+            if row.analysis == "out_of_domain_gap" and model == "Random":
+                model = f"Random, {row.task}"
+            if row.analysis in BY_LAYER and layer is not None:
+                layers.append(layer)
+            if model in MODELS and not pd.isna(row.task):
+                self._tasks.setdefault(model, row.task)
             key = (row.analysis, row.metric, model, inputs, layer, seed)
             self._numbers.setdefault(key, Number(float(row.value), float(row.ci_low), float(row.ci_high)))
             self.analyses.add(row.analysis)
             if seed is not None:
                 self.seeds.setdefault(row.analysis, set()).add(seed)
+        self.last = max(layers)  # the encoder's last layer
 
     def of_seed(self, seed: int | None) -> "Run":
         """The same run, looked at for one fine-tuning seed."""
@@ -59,6 +77,35 @@ class Run:
                 return number
         where = "" if layer is None else f" at layer {layer}"
         raise Lacking(f"no {metric} of {model}{f' on {inputs}' if inputs else ''}{where} in {analysis}")
+
+    # -- layers ------------------------------------------------------------------------------------
+
+    # The claims name the layers of twelve. Of an encoder of n blocks, block j has the share (j + 1) / n of
+    # the stack below its output, as layer k has (k + 1) / 12 of twelve.
+
+    def layers(self, first: int, last: int) -> list[int]:
+        """The encoder's layers that lie, by share of depth, from layer ``first`` to ``last`` of twelve.
+
+        Raises :class:`Lacking` if there is none.
+        """
+        n, of = self.last + 1, LAST + 1
+        there = [j for j in range(n) if (first + 1) * n <= (j + 1) * of <= (last + 1) * n]
+        if not there:
+            raise Lacking(f"of {n} blocks none lies where layers {first} to {last} of {of} do")
+        return there
+
+    def layer(self, number: int) -> int:
+        """The encoder's layer at the depth of layer ``number`` of twelve, or less than one of twelve below.
+
+        Raises :class:`Lacking` if there is none.
+        """
+        return self.layers(number - 1, number)[-1]
+
+    def idle_blocks(self) -> list[int]:
+        """Blocks of Base whose output is not surely unlike their input; none if that was not measured."""
+        key = ("rsa_between_layers", "rsa_pearson", "Base", "")
+        measured = {k: self.get(*key, k) for k in range(self.last + 1) if self.has(*key, k)}
+        return [k for k, similarity in measured.items() if not similarity.high < IDLE]
 
     def has(self, *key: Any) -> bool:
         """Whether :meth:`get` has a number for these arguments."""
@@ -95,19 +142,24 @@ class Run:
         """A model's score on its task: as fine-tuned, or in an ablation that with nothing ablated."""
         if analysis == "finetuning":
             return self.get(analysis, HEADLINE[model], model, "in_domain")
-        return self.ablated(analysis, model, -1 if analysis == "partial_freezing" else LAST)
+        return self.ablated(analysis, model, -1 if analysis == "partial_freezing" else self.last)
 
     def ablated(self, analysis: str, model: str, layer: int) -> Number:
         """A model's score in an ablation at a layer; where freezing has two rates, at the paper's one."""
-        key = (analysis, HEADLINE[model], model)
-        return self.get(*key, "one_rate" if self.has(*key, "one_rate", layer) else "", layer)
+        return self.get(analysis, HEADLINE[model], model, self._rate(analysis, model, layer), layer)
+
+    def _rate(self, analysis: str, model: str, layer: int) -> str:
+        return "one_rate" if self.has(analysis, HEADLINE[model], model, "one_rate", layer) else ""
 
     def gain(self, model: str, analysis: str = "finetuning") -> Number:
         """A model's :meth:`score` minus the best trivial one."""
         return self.score(model, analysis) - self.trivial(model)[1]
 
     def loss(self, analysis: str, model: str, layer: int) -> Number:
-        """Score without an ablation minus the score with it."""
+        """Score without an ablation minus the score with it, paired."""
+        paired = (analysis, "loss", model, self._rate(analysis, model, layer), layer)
+        if self.has(*paired):
+            return self.get(*paired)
         return self.score(model, analysis) - self.ablated(analysis, model, layer)
 
     def share_lost(self, analysis: str, model: str, layer: int) -> Number:
@@ -123,17 +175,18 @@ class Run:
             raise Lacking(f"{analysis} of {model} was run at none of the layers {layers[0]} to {layers[-1]}")
         return there
 
-    def unlearnt(self, model: str, analysis: str) -> str:
+    def unlearnt(self, model: str, analysis: str, seeds: Collection[int | None]) -> str:
         """Why an analysis of a model can decide nothing; empty if it can, or if the run cannot say.
 
-        The model has not learnt its task: its score, in an ablation that with nothing ablated, does not lie
-        clear of the trivial one.
+        The model has not learnt its task: its mean score over the seeds, in an ablation that with nothing
+        ablated, does not lie clear of the best trivial one.
         """
+        runs = [self.of_seed(seed) for seed in seeds]
         try:
-            score = self.score(model, analysis)
+            score = over_seeds([run.score(model, analysis) for run in runs])
         except Lacking:
             return ""
-        name, trivial = self.trivial(model)
+        name, trivial = max((run.trivial(model) for run in runs), key=lambda pair: pair[1].value)
         if not score.low <= trivial.value:
             return ""
         ablated = "" if analysis == "finetuning" else " with nothing ablated"
@@ -147,6 +200,13 @@ class Run:
         """Change in a probing task's F1."""
         return self.get("edge_probing_delta", "micro_f1", model, task)
 
+    def edge_minus_half(self, model: str, task: str, baseline: str) -> Number:
+        """Change in a probing task's F1 minus half of a baseline's, paired."""
+        paired = ("edge_probing_contrast", f"micro_f1_minus_half_{baseline.lower()}", model, task)
+        if self.has(*paired):
+            return self.get(*paired)
+        return self.edge(model, task) - self.edge(baseline, task) * 0.5
+
     def edge_tasks(self, model: str, tasks: Iterable[str]) -> list[str]:
         """Those of the probing tasks that were run. Raises :class:`Lacking` if none was."""
         tasks = list(tasks)
@@ -159,11 +219,65 @@ class Run:
         """Change in a measure of structural probes."""
         return self.get("structural_probe_delta", metric, model, "", layer)
 
+    def structure_last_minus(self, model: str, metric: str, layer: int) -> Number:
+        """That change at the last layer minus its mean over layers 0 to ``layer``, paired."""
+        paired = ("structural_probe_contrast", metric, model, "", layer)
+        if self.has(*paired):
+            return self.get(*paired)
+        lower = mean(self.structure(model, metric, k) for k in range(layer + 1))
+        return self.structure(model, metric, self.last) - lower
+
     def rsa(self, model: str, layer: int) -> Number:
-        """RSA to Base. Raises :class:`Lacking` for an encoder of fewer than twelve layers."""
-        self.get("rsa", "rsa_pearson", model, "wikipedia", LAST)
-        return self.get("rsa", "rsa_pearson", model, "wikipedia", layer)
+        """RSA to Base on running text."""
+        return self.get("rsa", "rsa_pearson", model, "", layer)
+
+    def rsa_minus_last(self, model: str, layer: int) -> Number:
+        """RSA at a layer minus that at the last, paired."""
+        return self._contrast(model, "minus the last layer", layer) or (
+            self.rsa(model, layer) - self.rsa(model, self.last)
+        )
+
+    def rsa_bend(self, model: str, layer: int) -> Number:
+        """RSA's fall per layer from the embeddings to a layer minus that from there to the last, paired."""
+        if paired := self._contrast(model, "bend", layer):
+            return paired
+        below, above = 1 / (layer + 1), 1 / (self.last - layer)
+        here, last = self.rsa(model, layer), self.rsa(model, self.last)
+        return exactly(below) - here * (below + above) - last * -above
+
+    def rsa_minus(self, model: str, other: str, layer: int) -> Number:
+        """A model's RSA minus another's, paired."""
+        if paired := self._contrast(model, f"minus {other}", layer):
+            return paired
+        if turned := self._contrast(other, f"minus {model}", layer):
+            return turned * -1
+        return self.rsa(model, layer) - self.rsa(other, layer)
+
+    def rsa_seed_range(self, model: str, layer: int, seeds: Collection[int]) -> Number:
+        """The largest difference of a model's RSA between two of the seeds, paired."""
+        by_value = sorted(seeds, key=lambda seed: self.of_seed(seed).rsa(model, layer).value)
+        low, high = by_value[0], by_value[-1]
+        first, later = min(low, high), max(low, high)
+        if paired := self.of_seed(first)._contrast(model, f"minus seed {later}", layer):
+            return paired if first == high else paired * -1
+        return self.of_seed(high).rsa(model, layer) - self.of_seed(low).rsa(model, layer)
+
+    def _contrast(self, model: str, inputs: str, layer: int) -> Number | None:
+        key = ("rsa_contrast", "rsa_pearson", model, inputs, layer)
+        return self.get(*key) if self.has(*key) else None
 
     def domain_gap(self, model: str, control: str, layer: int) -> Number:
-        """RSA in domain minus RSA out of domain."""
-        return self.get("out_of_domain_gap", "rsa_gap", model, control, layer)
+        """RSA in domain minus RSA out of domain, minus the same of the random encoder, paired.
+
+        As it is where the run has no random encoder, as the paper.
+        """
+        analysis, at = "out_of_domain_gap", (control, layer)
+        if self.has(analysis, "rsa_gap_minus_random", model, *at):
+            return self.get(analysis, "rsa_gap_minus_random", model, *at)
+        gap = self.get(analysis, "rsa_gap", model, *at)
+        yardstick = (analysis, "rsa_gap", f"Random, {self._tasks.get(model)}", *at)
+        return gap - self.get(*yardstick) if self.has(*yardstick) else gap
+
+    def domain_control(self, model: str) -> str:
+        """The comparison of texts of equal format and length, or the paper's where the run has no such."""
+        return "format" if "format" in self.inputs("out_of_domain_gap", "rsa_gap", model) else "raw"

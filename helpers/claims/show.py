@@ -1,5 +1,6 @@
 """Verdicts for display: tables with marks and colours, and the counts that pages quote."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,17 +9,17 @@ from pandas.io.formats.style import Styler
 
 from helpers import results
 from helpers.claims.claims import CLAIMS
-from helpers.claims.judging import CONTRADICTED, INCONCLUSIVE, NOT_TESTED, SUPPORTED
-from helpers.claims.run import Run
-from helpers.vocabulary import HEADLINE
+from helpers.claims.judging import CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE, NOT_TESTED, SUPPORTED
+from helpers.claims.run import Lacking, Run
+from helpers.vocabulary import HEADLINE, LAST, MODELS
 
-MARKS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "?", NOT_TESTED: "–"}
+MARKS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "?", NOT_TESTABLE: "○", NOT_TESTED: "–"}
 COLOURS = {SUPPORTED: "#cfe8dc", CONTRADICTED: "#f9d5c4", INCONCLUSIVE: "#ececec"}
 
 
-def marked(verdict: str) -> str:
-    """A verdict with its symbol, which makes it readable without colour."""
-    return f"{MARKS[verdict]} {verdict}"
+def marked(verdict: str, words: str = "") -> str:
+    """A verdict, or the words for it, with its symbol, which makes it readable without colour."""
+    return f"{MARKS[verdict]} {words or verdict}"
 
 
 def compare(judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -26,23 +27,52 @@ def compare(judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     ``judged`` holds for each run what :func:`helpers.claims.judging.judge` returns.
     """
-    columns = {name: frame.set_index("id")["verdict"] for name, frame in judged.items()}
-    frame = pd.DataFrame(columns, index=pd.Index([claim.id for claim in CLAIMS], name="id"))
-    return frame.map(marked)
+    columns = {
+        name: pd.Series(map(marked, frame["verdict"], frame["in_words"]), index=frame["id"])
+        for name, frame in judged.items()
+    }
+    return pd.DataFrame(columns, index=pd.Index([claim.id for claim in CLAIMS], name="id"))
+
+
+def by_model(judged: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts of one run on each model: columns ``claim``, Dep, NLI, QA and ``all``, the claim's own.
+
+    The models' verdicts are marks alone (:data:`MARKS`), to be read at a glance, and empty where a claim is
+    not about a model.
+    """
+    marks = {model: judged[model].map(lambda verdict: MARKS.get(verdict, "")) for model in MODELS}
+    whole = list(map(marked, judged["verdict"], judged["in_words"]))
+    return pd.DataFrame({"claim": judged["claim"], **marks, "all": whole}).set_axis(judged["id"])
 
 
 def styled(frame: pd.DataFrame) -> Styler:
-    """A table for display, with the cells that begin with a marked verdict in its colour."""
+    """A table for display, with the cells that begin with a verdict's mark in its colour."""
 
     def look(cell: Any) -> str:
-        colours = (colour for verdict, colour in COLOURS.items() if str(cell).startswith(marked(verdict)))
-        colour = next((f"background-color: {c}; color: black;" for c in colours), "")
-        return colour + (" white-space: nowrap;" if cell in map(marked, MARKS) else "")
+        verdict = next((v for v, mark in MARKS.items() if f"{cell} ".startswith(f"{mark} ")), None)
+        colour = COLOURS.get(verdict or "")
+        style = f"background-color: {colour}; color: black;" if colour else ""
+        return style + (" white-space: nowrap;" if cell in map(marked, MARKS) else "")
 
     cells = {"vertical-align": "top", "text-align": "left"}
     # The index is not shown, and Styler takes none with repeated entries.
     shown = frame.reset_index(drop=True).style
     return shown.map(look).set_properties(**cells).hide(axis="index")
+
+
+def depths(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Where a run's encoder has the layers that claims name; empty if it has the twelve of the paper."""
+    run = Run(tables)
+    if run.last == LAST:
+        return ""
+    places = []
+    for number in range(LAST + 1):
+        with contextlib.suppress(Lacking):
+            places.append(f"{number} at {run.layer(number)}")
+    return (
+        f"Claims name layers of twelve. This encoder has {run.last + 1} blocks, and each stands for the "
+        f"layers at its share of depth: {', '.join(places)}."
+    )
 
 
 def detailed(judged: pd.DataFrame) -> Styler:
@@ -51,7 +81,10 @@ def detailed(judged: pd.DataFrame) -> Styler:
         "claim": judged["claim"] + "<br><small>" + judged["where"] + "</small>",
         "the paper": judged["paper"].str.replace("; ", "<br>"),
         "ours": judged["ours"].str.replace("; ", "<br>"),
-        "verdict": judged["verdict"].map(marked) + "<br><small>" + judged["why"] + "</small>",
+        "verdict": compare({"ours": judged}).loc[judged["id"], "ours"].set_axis(judged.index)
+        + "<br><small>"
+        + judged["why"]
+        + "</small>",
     }
     return styled(pd.DataFrame(lines))
 
@@ -60,17 +93,17 @@ def counts(judged: pd.DataFrame) -> dict[str, str]:
     """Numbers about verdicts, in words.
 
     ``count``: how many there are of each; ``moved``: how many, of those on claims for which the paper prints
-    numbers, differ from the rule's verdict on these; ``unable``: how many are inconclusive because a model
-    has not learnt its task.
+    numbers and that could be tested, differ from the rule's verdict on these; ``unable``: how many cannot be
+    tested, or not for each model, because a model has not learnt its task.
     """
-    number = judged["verdict"].value_counts()
-    tested = judged[(judged["by_rule"] != "no numbers") & (judged["verdict"] != NOT_TESTED)]
+    numbers = judged.groupby("verdict")["in_words"].agg(number="size", words="first")
+    numbers = numbers.reindex([verdict for verdict in MARKS if verdict in numbers.index])
+    tested = judged[(judged["by_rule"] != "no numbers") & ~judged["verdict"].isin([NOT_TESTABLE, NOT_TESTED])]
     moved = (tested["verdict"] != tested["by_rule"]).sum()
-    open_ = judged[judged["verdict"] == INCONCLUSIVE]
     return {
-        "count": ", ".join(f"{number[verdict]} {verdict}" for verdict in MARKS if verdict in number),
+        "count": ", ".join(f"{row.number} {row.words}" for row in numbers.itertuples()),
         "moved": f"{moved} of {len(tested)}",
-        "unable": str(open_["why"].str.contains("has not learnt its task").sum()),
+        "unable": str(judged["why"].str.contains("has not learnt its task").sum()),
     }
 
 

@@ -58,6 +58,16 @@ def test_partial_freezing(settings, fake, monkeypatch):
     assert chosen[0, -1] == 1e-3
     knee = frame[frame["metric"] == "knee"].set_index(["seed", "inputs"])["value"]
     assert knee[0, "tuned_head"] == 3
+    # Losses are of the same records: without freezing nothing is wrong, so the interval is the score's.
+    losses = frame[frame["metric"] == "loss"].set_index(["seed", "inputs", "layer"])
+    score = (
+        frame[frame["metric"] == "accuracy"].set_index(["seed", "inputs", "layer"]).loc[0, "tuned_head", 3]
+    )
+    lost = losses.loc[0, "tuned_head", 3]
+    ends = pytest.approx([1 - score["value"], 1 - score["ci_high"], 1 - score["ci_low"]])
+    assert [lost["value"], lost["ci_low"], lost["ci_high"]] == ends
+    assert (0, "one_rate", 1) in losses.index and (1, "tuned_head", 3) not in losses.index
+    assert losses.index.get_level_values("layer").min() == 1
     # The failed point is told of, and costs its layer's choice of rate only.
     assert any("loss is nan at step 3); going on" in line for line in said)
     assert said[-1].startswith("1 points of partial_freezing failed, the table lacks them: NLI, seed 1, ")
@@ -128,7 +138,10 @@ def test_knee():
 
 def test_the_mean_over_seeds_has_students_interval():
     point = dict(analysis="truncation", metric="las", model="Dep", task="ud-ewt", layer=3)
-    rows = [point | dict(seed=seed, value=value) for seed, value in enumerate((0.5, 0.6, 0.55))]
+    rows = [
+        point | dict(seed=seed, value=value, ci_low=value, ci_high=value)
+        for seed, value in enumerate((0.5, 0.6, 0.55))
+    ]
     alone = point | dict(layer=4, seed=0, value=0.7, ci_low=0.65, ci_high=0.72)
     knee = point | dict(metric="knee", layer=None, seed=0, value=3)  # is no score
     several, one = sweeps.over_seeds(results.table([*rows, alone, knee])).to_dict("records")

@@ -75,6 +75,19 @@ def test_changes_are_scores_minus_those_of_base(frame):
     )
 
 
+def test_contrasts_are_changes_minus_half_of_a_baselines(frame):
+    own = frame[frame["analysis"] == "edge_probing_contrast"]
+    change = frame[(frame["analysis"] == "edge_probing_delta") & (frame["metric"] == "micro_f1")]
+    lost = change.pivot_table(index="inputs", columns="model", values="value")
+    assert set(own["metric"]) == {"micro_f1_minus_half_lexical", "micro_f1_minus_half_random"}
+    assert set(own["model"]) == set(MODELS) and set(own["seed"]) == {0, 1}
+    for row in own.itertuples():
+        mine = change[(change["model"] == row.model) & (change["seed"] == row.seed)]
+        baseline = row.metric.removeprefix("micro_f1_minus_half_").title()
+        expected = mine.set_index("inputs")["value"][row.inputs] - lost[baseline][row.inputs] / 2
+        assert row.value == pytest.approx(expected) and row.ci_low <= row.ci_high
+
+
 def test_probe_seeds_other_than_the_first_are_kept_apart(frame):
     others = frame[frame["analysis"] == "edge_probing_probe_seeds"]
     assert set(others["seed"]) == {1}

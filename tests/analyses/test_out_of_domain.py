@@ -107,6 +107,12 @@ def test_a_model_that_changed_nothing_has_no_gap(settings, home, monkeypatch):
     random = frame[(frame["model"] == "Random") & (frame["metric"] == "rsa_gap")]
     assert set(random["task"]) == {"uds-nli"} and len(random) == 4 * 5
     assert abs(value(frame, "rsa_gap", "raw", model="Random")) > 0.1
+    # What a model's gap is beyond that; here the interval is the yardstick's own.
+    beyond = mine[mine["metric"] == "rsa_gap_minus_random"]
+    assert len(beyond) == 4 * 5
+    both = beyond.merge(random, on=["inputs", "layer"])
+    np.testing.assert_allclose(both["value_x"], -both["value_y"], atol=1e-9)
+    np.testing.assert_allclose(both["ci_low_x"], -both["ci_high_y"], atol=1e-9)
 
 
 def test_changed_words_of_the_domain_make_a_gap_that_equal_types_take_away(settings, home, monkeypatch):

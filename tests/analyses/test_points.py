@@ -121,7 +121,7 @@ def test_tables_are_computed_here_and_failed_points_are_not_tried_again(home, sa
 def test_the_books_analyses_name_what_they_need_of_fine_tunings():
     settings = profiles.settings("reduced")
     by_analysis = {name: runner.POINTS[name](settings) for name in analyses.ANALYSES if name in runner.POINTS}
-    assert set(analyses.ANALYSES) - set(by_analysis) == {"corpus_baselines"}
+    assert set(analyses.ANALYSES) - set(by_analysis) == {"corpus_baselines", "rsa_between_layers"}
     tuned = {name: [p.label for p in own] for name, own in by_analysis.items() if own[0].kind == "finetuned"}
     assert tuned["finetuning"] == [f"{m}, seed {s}" for s in (0, 1, 2) for m in ("Dep", "NLI", "QA")]
     assert tuned["rsa"] == tuned["structural_probe"] == tuned["edge_probing"] == tuned["finetuning"]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers import analyses, encoders, profiles, similarity, statistics
+from helpers import analyses, encoders, profiles, results, similarity, statistics
 from helpers.analyses import rsa
 from helpers.corpora.records import Pair, Passage, Sentence
 from helpers.store import Store
@@ -86,6 +86,46 @@ def test_another_measure_is_one_entry(home, monkeypatch):
     assert others.equals(before)
 
 
+def test_estimates_of_layers_are_those_of_the_comparison_and_paired(home):
+    records = passages()
+    tiny, other = encoders.load("tiny", device="cpu"), encoders.load("tiny", random_init=7, device="cpu")
+    mine, theirs = (encoders.extract(e, records, Store()) for e in (tiny, other))
+    estimates = rsa.layer_estimates(theirs, mine, 20)
+    compared = analyses.compare_layers(theirs, mine, 20, ["rsa_pearson"]).set_index("layer")
+    for layer, one in estimates.items():
+        assert one.numbers() == compared.loc[layer, ["value", "ci_low", "ci_high"]].to_dict()
+        assert statistics.interval(one.samples) == pytest.approx((one.ci_low, one.ci_high))
+    assert estimates[0].draws == (0, 40, 20)
+
+
+def test_contrasts_of_curves_are_paired():
+    rng = np.random.default_rng(0)
+    curves = {}  # of three layers and the embeddings, over two seeds
+    for model in ("Dep", "NLI"):
+        for seed in (0, 1):
+            samples = 0.9 - 0.1 * np.arange(4)[:, None] + 0.02 * rng.normal(size=(4, 400))
+            own = [statistics.Estimate(s.mean(), 0, 1, s, (0, 9, 400)) for s in samples]
+            curves.setdefault(model, {})[seed] = dict(zip((-1, 0, 1, 2), own, strict=True))
+    rows = {(r["model"], r["seed"], r["layer"], r["inputs"]): r for r in rsa.contrasts(curves)}
+
+    def expect(key, samples):
+        assert rows[key]["value"] == pytest.approx(samples.mean())
+        ends = rows[key]["ci_low"], rows[key]["ci_high"]
+        assert ends == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])))
+
+    def at(model, seed, layer):
+        return curves[model][seed][layer].samples
+
+    expect(("Dep", 1, 0, "minus the last layer"), at("Dep", 1, 0) - at("Dep", 1, 2))
+    expect(("Dep", 0, 1, "minus NLI"), at("Dep", 0, 1) - at("NLI", 0, 1))
+    expect(("NLI", 0, -1, "minus seed 1"), at("NLI", 0, -1) - at("NLI", 1, -1))
+    # From the embeddings to layer 1 there are two layers, from there to the last one.
+    expect(("NLI", 1, 1, "bend"), (1 - at("NLI", 1, 1)) / 2 - (at("NLI", 1, 1) - at("NLI", 1, 2)))
+    names = {inputs for *_, inputs in rows}
+    assert names == {"minus the last layer", "bend", "minus NLI", "minus seed 1"}
+    assert len(rows) == 4 * 3 + 4 * 2 + 2 * 4 + 2 * 4
+
+
 def test_comparisons_are_kept_and_not_repeated(home, monkeypatch):
     tiny = encoders.load("tiny", device="cpu")
     states = encoders.extract(
@@ -108,7 +148,8 @@ def test_a_block_that_adds_nothing_leaves_the_layer_as_it_was(home, monkeypatch)
     monkeypatch.setattr(rsa, "read_records", lambda *_: records)
     settings = profiles.settings("smoke", n_tokens=300)
     found = analyses.rsa_between_layers(settings)
-    assert list(found["layer"]) == [0, 1, 2, 3]
+    assert list(found["layer"]) == [0, 1, 2, 3] and set(found["model"]) == {"Base"}
+    assert (results.folder(settings) / "rsa_between_layers.csv").exists()
     value = found.set_index("layer")["value"]
     assert value[2] > 0.999 and value.drop(2).max() < 0.99
     states = encoders.extract(

@@ -89,6 +89,24 @@ def test_lexical_is_bases_embeddings_and_deltas_are_differences(frame):
                 assert delta["Lexical", metric, layer, 0] == pytest.approx(gap)
 
 
+def test_contrasts_are_of_the_last_layer_with_the_mean_of_lower_ones(frame):
+    own = frame[frame["analysis"] == "structural_probe_contrast"]
+    assert set(own["model"]) == {"Dep"} and set(own["seed"]) == {3, 5} and set(own["layer"]) == {0, 1, 2}
+    deltas = frame[(frame["analysis"] == "structural_probe_delta") & (frame["model"] == "Dep")]
+    change = deltas.set_index(["metric", "seed", "layer"])["value"]
+    for row in own.itertuples():
+        lower = np.mean([change[row.metric, row.seed, k] for k in range(row.layer + 1)])
+        assert row.value == pytest.approx(change[row.metric, row.seed, 3] - lower)
+    same = analysis.last_minus_lower(dict.fromkeys(range(-1, 4), _estimate()))
+    assert list(same) == [0, 1, 2]
+    for one in same.values():  # of the same resamples
+        assert (one.value, one.ci_low, one.ci_high) == pytest.approx((0, 0, 0))
+
+
+def _estimate():
+    return statistics.ratio(np.arange(9), 10, n_resamples=50, seed=0)
+
+
 def test_other_probe_seeds_stand_apart(frame):
     seeds = frame[frame["analysis"] == "structural_probe_probe_seeds"]
     assert set(seeds["seed"]) == {1} and set(seeds["model"]) == {"Base", "Dep"}
