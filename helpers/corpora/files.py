@@ -110,7 +110,8 @@ def parse_json(path: str | Path, text: str, line: int | None = None) -> Any:
     except RecursionError:
         raise CorpusError(path, line, "expected JSON, found lists or objects nested too deep") from None
     except ValueError as error:
-        raise CorpusError(path, line, f"expected JSON of values in range, found: {error}") from error
+        problem = str(error).partition(";")[0]  # without Python's advice to raise its limit
+        raise CorpusError(path, line, f"expected JSON of values in range, found: {problem}") from error
 
 
 def lone_surrogate(text: str) -> int | None:
@@ -144,7 +145,7 @@ def field(parent: dict, name: str, kind: type, wrong: Callable[[str], CorpusErro
     value = parent.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise wrong(f"expected {name!r} to be {_KINDS[kind]}, found {shown(parent, name)}")
-    if kind is str and len(value) > MAX_CHARACTERS:
+    if isinstance(value, str) and len(value) > MAX_CHARACTERS:
         raise wrong(f"expected {name!r} to have at most {MAX_CHARACTERS:,} characters, found {len(value):,}")
     return value
 

@@ -116,8 +116,8 @@ CORPORA: dict[str, Corpus] = {
         ),
         Corpus(
             "wikipedia", "sentences of 106 Wikipedia articles (any MediaWiki XML dump as a local file)",
-            Passage, "CC BY-SA 3.0", {"all": ("*.xml*.bz2", "*.bz2", "*.xml")}, read=wikipedia.stored,
-            source="wikipedia-sample",
+            Passage, "CC BY-SA 3.0", {"all": ("*.xml*.bz2", "*.bz2", "*.xml", "*.xml.gz", "*.xml.xz")},
+            read=wikipedia.stored, source="wikipedia-sample",
         ),
         Corpus(
             "wikitext-2", "WikiText-2: sentences of Wikipedia's good and featured articles", Passage,
