@@ -6,8 +6,8 @@
 The arguments are the folders of the corpora. For each task MiniBERT is tuned on the first records by either
 loop in turn, three times, without dropout, each time in a process of its own, whose peak memory is shown too.
 Both see the same inputs in the same order, so their losses agree within rounding. Trainer pads each batch to
-its longest input and takes it at once. Exits with an error if the package's loop is not 1.5 times as fast over
-all tasks, or holds more than 3 GB.
+its longest input and takes it at once. Exits with an error if the package's loop is not 1.5 times as fast
+over all tasks, or holds more than 3 GB.
 """
 
 import argparse
