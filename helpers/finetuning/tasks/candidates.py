@@ -144,7 +144,7 @@ def _described(context: str) -> Iterator[tuple[str, dict]]:
         yield context[tokens[first][1] : tokens[last][2]], _features(tokens, first, last, sentence[first])
 
 
-def _features(tokens: list[tuple[str, int, int]], first: int, last: int, sentence: int) -> dict:
+def _features(tokens: Sequence[Token], first: int, last: int, sentence: int) -> dict:
     words = [word for word, _, _ in tokens[first : last + 1]]
     before = tokens[first - 1][0].lower() if first else "^"
     after = tokens[last + 1][0].lower() if last + 1 < len(tokens) else "$"

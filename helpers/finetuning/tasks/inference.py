@@ -180,7 +180,7 @@ def overlap(train: Pairs, evaluation: Pairs) -> list[str]:
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    train = sample(train, LEARNT_FROM)
+    train = sample(list(train), LEARNT_FROM)
     labels = np.array([pair.label for pair in train])
     if len(set(labels)) == 1:
         return [labels[0]] * len(evaluation)
