@@ -85,7 +85,8 @@ def test_a_task_of_ones_own(settings, sentences):
     assert [row["tags"] for row in rows] == [row["tags"] for row in model.predictions()]
 
     rsa = analyses.rsa_to_base(settings)
-    own = rsa[(rsa["model"] == "POS") & (rsa["metric"] == "rsa_pearson")].set_index("layer")["value"]
+    rsa = rsa[(rsa["analysis"] == "rsa") & (rsa["metric"] == "rsa_pearson")]
+    own = rsa[rsa["model"] == "POS"].set_index("layer")["value"]
     assert list(own.index) == [-1, 0, 1, 2, 3] and own[3] < own[-1] <= 1
 
     frozen = analyses.partial_freezing(settings)
