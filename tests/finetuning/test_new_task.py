@@ -93,7 +93,7 @@ def test_a_task_of_ones_own(settings, sentences):
     curve = frozen[frozen["metric"] == "tag_accuracy"].set_index(["inputs", "layer"])["value"]
     assert set(curve.index) == {(rate, k) for rate in ("one_rate", "tuned_head") for k in (-1, 1)}
     assert curve["one_rate", -1] > 0.95
-    assert set(frozen["metric"]) == {"tag_accuracy", "head_rate", "knee"}
+    assert {"tag_accuracy", "head_rate", "knee"} <= set(frozen["metric"])
     assert len(analyses.over_seeds(frozen)) == len(curve)
 
     cut = analyses.truncation(settings)
