@@ -7,6 +7,7 @@ HEADLINE = {"Dep": "las", "NLI": "accuracy", "QA": "f1"}  # the score that each 
 LAST = 11  # the claims name the layers of an encoder of twelve blocks
 RANDOM_SEED = 1000  # of the randomly initialised encoder
 BOOTSTRAP_SEED = 0
+OVER_SEEDS = "_over_seeds"  # added to an analysis's name where its rows are over all fine-tuning seeds
 STRUCTURAL = {  # the measures of structural probes
     "uuas": "UUAS",
     "distance_spearman": "distance Spearman",

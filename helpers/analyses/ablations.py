@@ -19,7 +19,8 @@ from torch import nn
 from helpers import encoders, progress, results, statistics
 from helpers.analyses.finetuning import headline, read_records
 from helpers.analyses.points import Point
-from helpers.analyses.runner import Rows, analysis
+from helpers.analyses.runner import Row, Rows, analysis
+from helpers.analyses.seeds import Seeds
 from helpers.corpora.records import Record
 from helpers.encoders import Encoder
 from helpers.finetuning import blocks, training
@@ -28,6 +29,7 @@ from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, Task, TuningRecipe
 from helpers.statistics import Estimate, interval
 from helpers.store import SCRATCH, Store
+from helpers.vocabulary import OVER_SEEDS
 
 HELD_OUT = 0.1  # of the training records
 TOLERANCE = 0.05  # of the score: a larger loss counts as one
@@ -182,7 +184,7 @@ def partial_freezing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     Metric: each task's headline score, 95 % intervals by bootstrap over what :func:`headline` resamples.
     Metric ``loss``: the score with none frozen minus that with these, by the same resamples. Metric ``knee``:
     the first layer at which the score is over ``TOLERANCE`` below that without freezing, the number of blocks
-    if none is.
+    if none is. Scores and losses over all seeds: ``partial_freezing_over_seeds`` (:class:`.seeds.Seeds`).
     """
     return _Sweep("partial_freezing", settings).run(_frozen, whole=-1)
 
@@ -217,6 +219,7 @@ class _Sweep:
         self.encoder = encoders.load(settings.encoder)
         self.rows: list[dict[str, Any]] = []
         self.failed: dict[str, str] = {}
+        self.seeds = Seeds()
 
     def run(self, ablations: Ablations, whole: int | None) -> tuple[Rows, dict[str, Any]]:
         """Rows and details of all points; ``whole`` is the layer of nothing ablated, None for the highest."""
@@ -228,17 +231,18 @@ class _Sweep:
             for inputs, layer, estimate in self.chosen(data, seed, scores):
                 curves.setdefault(inputs, {})[layer] = estimate
                 row = dict(metric=TASKS[task.model].metric, inputs=inputs, layer=layer)
-                self.add(data, seed, **row, **estimate.numbers())
+                self.add_score(data, seed, estimate, **row)
             for inputs, curve in curves.items():
                 reference = max(curve) if whole is None else whole
                 order = sorted(set(curve) - {reference}, reverse=whole is None)
                 for layer in order if reference in curve else ():
                     loss = statistics.difference(curve[reference], curve[layer])
-                    self.add(data, seed, metric="loss", inputs=inputs, layer=layer, **loss.numbers())
+                    self.add_score(data, seed, loss, metric="loss", inputs=inputs, layer=layer)
                 if reference in curve and order:
                     none = len(self.encoder.layers) - 1 if whole == -1 else -1
                     knee = _knee(curve[reference], {k: curve[k] for k in order}, none)
                     self.add(data, seed, metric="knee", inputs=inputs, **knee)
+        self.rows += self.seeds.over_all()
         failures = "; ".join(f"{point}: {reason}" for point, reason in self.failed.items())
         if not self.rows:
             raise SweepFailed(failures)
@@ -251,8 +255,14 @@ class _Sweep:
         return self.rows, dict(tolerance=TOLERANCE, records=sizes, failed=self.failed)
 
     def add(self, data: _TaskData, seed: int, **row: Any) -> None:
-        common = dict(analysis=self.name, model=data.task.model, task=data.task.corpus, seed=seed)
-        self.rows.append(common | dict(n=len(data.evaluation)) | row)
+        self.rows.append(self._common(data, seed) | row)
+
+    def add_score(self, data: _TaskData, seed: int, estimate: Estimate, **row: Any) -> None:
+        self.rows.append(self.seeds.row(self._common(data, seed) | row, estimate))
+
+    def _common(self, data: _TaskData, seed: int) -> Row:
+        common: Row = dict(analysis=self.name, model=data.task.model, task=data.task.corpus, seed=seed)
+        return common | dict(n=len(data.evaluation))
 
     def scores(
         self, data: _TaskData, seed: int, ablations: list[Ablation]
@@ -325,17 +335,19 @@ def _knee(whole: Estimate, curve: dict[int, Estimate], none: int) -> dict[str, f
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """The headline scores of an ablation's table, averaged over fine-tuning seeds.
+    """The headline scores of an ablation's table over fine-tuning seeds; with a single seed, that seed's.
 
-    The interval is one of seeds and records (:func:`helpers.statistics.over_seeds_of_table`); with a single
-    seed it is that seed's own.
+    A table that was recorded before analyses wrote such rows has them from those of single seeds
+    (:func:`helpers.statistics.over_seeds_of_table`).
     """
     scores = frame[frame["metric"].isin([task.metric for task in TASKS.values()])]
+    pooled = scores["analysis"].str.endswith(OVER_SEEDS)
+    scores = scores.assign(analysis=scores["analysis"].str.removesuffix(OVER_SEEDS), pooled=pooled)
     keys = ["analysis", "metric", "model", "task", "inputs", "layer"]
     rows = []
     for _, same in scores.groupby(keys, sort=False, dropna=False):
-        row = same.iloc[0].to_dict()
-        if len(same) > 1:
+        row = same.sort_values("pooled").iloc[-1].drop("pooled").to_dict()
+        if len(same) > 1 and not same["pooled"].any():
             numbers = (same[name].to_numpy(dtype=float) for name in ("value", "ci_low", "ci_high"))
             value, low, high = statistics.over_seeds_of_table(*numbers)
             row |= dict(value=value, ci_low=low, ci_high=high, seed=None)
@@ -349,7 +361,7 @@ def from_above(cut: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:
     ``layer`` is the highest block kept as it was, ``inputs`` the analysis.
     """
     frame = pd.concat([cut, drawn.assign(layer=drawn["layer"] - 1)], ignore_index=True)
-    return frame.assign(inputs=frame["analysis"])
+    return frame.assign(inputs=frame["analysis"].str.removesuffix(OVER_SEEDS))
 
 
 def knees(*frames: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from helpers import encoders, progress, statistics
 from helpers.analyses.finetuning import probed_models, probing_seeds, tunings
 from helpers.analyses.runner import Row, Rows, analysis
+from helpers.analyses.seeds import Seeds
 from helpers.corpora import edges
 from helpers.corpora.records import LabelledSpans
 from helpers.encoders import Activations, Encoder
@@ -103,7 +104,8 @@ def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     tuned model's difference minus half of a baseline's, on the mix, paired too; metrics
     ``micro_f1_minus_half_lexical`` and ``micro_f1_minus_half_random``. ``edge_probing_probe_seeds``: probe
     seeds other than the first, with the probe's seed in ``seed``, of Base and each model's first fine-tuning
-    seed. Intervals: 95 %, bootstrap over the n test sentences.
+    seed. Intervals: 95 %, bootstrap over the n test sentences. The differences and contrasts also have rows
+    over all fine-tuning seeds, under their names with ``_over_seeds`` (:class:`.seeds.Seeds`).
     """
     progress.say(f"loading the probing tasks of the suite {settings.suite}")
     records = probing_records(settings)
@@ -123,6 +125,7 @@ def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
 def _edge_rows(settings: Profile, reading: spans.Reading, tasks: dict[str, edge.EdgeTask]) -> Rows:
     base: dict[str, Scores] = {}
     baselines: dict[str, dict[str, Estimate]] = {}  # their differences from Base by task
+    seeds = Seeds()
     for model, corpus, seed, encoder in probed_models(settings):
         once = seed not in (None, probing_seeds(settings)[0], RANDOM_SEED)
         with states_of(encoder, reading) as read:
@@ -146,13 +149,14 @@ def _edge_rows(settings: Profile, reading: spans.Reading, tasks: dict[str, edge.
                         yield from _rows(row, compared)
                     if main:
                         gaps = _gaps(compared, base[name])
-                        yield from _rows(row | dict(analysis="edge_probing_delta"), gaps)
+                        yield from _rows(row | dict(analysis="edge_probing_delta"), gaps, seeds)
                         change = gaps["micro_f1", None]
                         if row["model"] in BASELINES:
                             baselines.setdefault(name, {})[row["model"]] = change
                         else:
                             row |= dict(analysis="edge_probing_contrast")
-                            yield from _rows(row, _minus_half(change, baselines[name]))
+                            yield from _rows(row, _minus_half(change, baselines[name]), seeds)
+    yield from seeds.over_all()
 
 
 Scores = dict[tuple[str, int | None], Estimate]  # by metric and layer
@@ -201,8 +205,10 @@ def f1_estimate(counts: np.ndarray, n_bootstrap: int) -> Estimate:
     )
 
 
-def _rows(common: Row, scores: Scores) -> list[Row]:
-    return [common | dict(metric=metric, layer=k) | e.numbers() for (metric, k), e in scores.items()]
+def _rows(common: Row, scores: Scores, seeds: Seeds | None = None) -> list[Row]:
+    """One row per score, to be gathered with those of other ``seeds``."""
+    seeds = seeds or Seeds()
+    return [seeds.row(common | dict(metric=metric, layer=k), e) for (metric, k), e in scores.items()]
 
 
 def _mix_rows(common: Row, probes: edge.Result) -> list[Row]:

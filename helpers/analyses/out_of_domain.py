@@ -11,6 +11,7 @@ from helpers.analyses import texts
 from helpers.analyses.finetuning import fine_tuned, read_records, task_records, tunings
 from helpers.analyses.rsa import RAW, compare_layers, sample_rows
 from helpers.analyses.runner import Row, Rows, analysis
+from helpers.analyses.seeds import Seeds
 from helpers.analyses.texts import Text, piece_types
 from helpers.encoders import Activations, Encoder
 from helpers.profiles import Profile
@@ -66,8 +67,9 @@ def out_of_domain_rsa(settings: Profile) -> Rows:
 
     Model ``Random``, an encoder with random weights compared to Base, is the yardstick: texts differ in
     the RSA of any two encoders, whatever was tuned. Its rows on a task's text name that task. Metric
-    ``rsa_gap_minus_random`` of ``out_of_domain_gap``: a model's gap minus that yardstick's, paired. ``n``
-    counts wordpieces (in a gap: of the smaller sample). Intervals: 95 %, bootstrap over sentences.
+    ``rsa_gap_minus_random`` of ``out_of_domain_gap``: a model's gap minus that yardstick's, paired; over all
+    seeds as ``out_of_domain_gap_over_seeds`` (:class:`.seeds.Seeds`), as ``rsa_gap`` is. ``n`` counts
+    wordpieces (in a gap: of the smaller sample). Intervals: 95 %, bootstrap over sentences.
     """
     plain = encoders.load(settings.encoder)
     random = encoders.load(settings.encoder, random_init=RANDOM_SEED)
@@ -75,6 +77,7 @@ def out_of_domain_rsa(settings: Profile) -> Rows:
     base, floor = _read(plain, shared), _read(random, shared)
     who = dict(model="Random", task="", seed=RANDOM_SEED)
     yield from (who | row for row in _genres(floor, base, shared, settings.n_bootstrap))
+    seeds = Seeds()
     for task in settings.tasks:
         own = _task_texts(settings, task.model, plain)
         every = own | shared
@@ -82,14 +85,15 @@ def out_of_domain_rsa(settings: Profile) -> Rows:
         who = dict(model=task.model, task=task.corpus)
         yield from (who | row for row in _divergences(settings, task.model, plain, every))
         yardstick = floor | _read(random, own)
-        rows = _gaps(yardstick, of_base, every, settings)
-        yield from (dict(model="Random", task=task.corpus, seed=RANDOM_SEED) | row for row in rows)
+        usual = dict(model="Random", task=task.corpus, seed=RANDOM_SEED)
+        yield from _gaps(usual, yardstick, of_base, every, settings)
         for seed in settings.domain_seeds or settings.seeds:
             states = _read(encoders.load(fine_tuned(settings, task.model, seed).encoder), every)
-            rows = _gaps(states, of_base, every, settings, yardstick)
-            yield from (who | dict(seed=seed) | row for row in rows)
+            own_seed = who | dict(seed=seed)
+            yield from _gaps(own_seed, states, of_base, every, settings, yardstick, seeds)
             genres = _genres(states, of_base, every, settings.n_bootstrap)
-            yield from (who | dict(seed=seed) | row for row in genres)
+            yield from (own_seed | row for row in genres)
+    yield from seeds.over_all()
 
 
 def tested_gaps(frame: pd.DataFrame) -> pd.DataFrame:
@@ -190,9 +194,19 @@ def _read(encoder: Encoder, of: dict[str, Text]) -> States:
 
 
 def _gaps(
-    tuned: States, base: States, every: dict[str, Text], settings: Profile, yardstick: States | None = None
+    who: Row,
+    tuned: States,
+    base: States,
+    every: dict[str, Text],
+    settings: Profile,
+    yardstick: States | None = None,
+    seeds: Seeds | None = None,
 ) -> Iterator[Row]:
-    """Rows of all comparisons that the texts allow, each sample's own RSA once; gaps minus a yardstick's."""
+    """Rows of all comparisons that the texts allow, each sample's own RSA once; gaps minus a yardstick's.
+
+    ``seeds`` gathers the gaps.
+    """
+    seeds = seeds or Seeds()
     holders = {sample: name for name, text in every.items() for sample in text.samples}
     written: set[str] = set()
     for comparison, names in comparisons(settings.text).items():
@@ -200,18 +214,19 @@ def _gaps(
             continue
         sides = [(holders[name], every[holders[name]].places(name)) for name in names]
         compared, gaps = _compared(tuned, base, sides, settings.n_bootstrap)
-        common: Row = dict(analysis="out_of_domain_gap", inputs=comparison)
+        common = who | dict(analysis="out_of_domain_gap", inputs=comparison)
         common |= dict(n=min(len(places) for _, places in sides))
-        for what, metric in (("gap", "rsa_gap"), ("p_value", "p_value")):
-            yield from _lines(compared[compared["what"] == what], common | dict(metric=metric))
+        for layer, gap in gaps.items():
+            yield seeds.row(common | dict(metric="rsa_gap", layer=layer), gap)
+        yield from _lines(compared[compared["what"] == "p_value"], common | dict(metric="p_value"))
         if yardstick:
             _, usual = _compared(yardstick, base, sides, settings.n_bootstrap)
             for layer, gap in gaps.items():
                 row = common | dict(metric="rsa_gap_minus_random", layer=layer)
-                yield row | statistics.difference(gap, usual[layer]).numbers()
+                yield seeds.row(row, statistics.difference(gap, usual[layer]))
         for what, name, (_, places) in zip(("inside", "outside"), names, sides, strict=True):
             if name not in written:
-                common = dict(analysis="out_of_domain_rsa", metric=RAW, inputs=name, n=len(places))
+                common = who | dict(analysis="out_of_domain_rsa", metric=RAW, inputs=name, n=len(places))
                 yield from _lines(compared[compared["what"] == what], common)
                 written.add(name)
 

@@ -12,6 +12,7 @@ from helpers import encoders, progress, results, similarity, statistics
 from helpers.analyses.finetuning import fine_tuned, headline, read_records, task_records, tunings
 from helpers.analyses.points import Point
 from helpers.analyses.runner import Row, Rows, analysis
+from helpers.analyses.seeds import Seeds
 from helpers.encoders import Activations, Encoder
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, TuningRecipe
@@ -153,6 +154,8 @@ def rsa_to_base(settings: Profile) -> Rows:
     sampled wordpieces serve all; special pieces are not sampled. Metrics: :data:`MEASURES`, RSA as in the
     paper (``rsa_pearson``), and with features centred or z-scored first. Analysis ``rsa_contrast``:
     differences of ``rsa_pearson``, paired (:func:`contrasts`). Intervals: 95 %, bootstrap over sentences.
+    Analyses ``rsa_over_seeds`` and ``rsa_contrast_over_seeds``: ``rsa_pearson`` and its contrasts over all
+    seeds (:class:`.seeds.Seeds`).
     """
     read = reader(settings)
     base = read(encoders.load(settings.encoder))
@@ -174,19 +177,28 @@ def rsa_to_base(settings: Profile) -> Rows:
     for row, x, y in parts:
         for line in compare_layers(x, y, settings.n_bootstrap).to_dict("records"):
             yield row | dict(inputs=settings.text, n=settings.n_tokens) | line
-    for row in contrasts(estimates):
-        common = dict(analysis="rsa_contrast", metric=RAW, n=settings.n_tokens)
-        yield common | dict(task=settings.task(row["model"]).corpus) | row
+    seeds, common = Seeds(), dict(metric=RAW, n=settings.n_tokens)
+    for model, by_seed in estimates.items():
+        common["task"] = settings.task(model).corpus
+        for seed, curve in by_seed.items():
+            row = common | dict(analysis="rsa", model=model, seed=seed, inputs=settings.text)
+            for layer, estimate in curve.items():
+                seeds.row(row | dict(layer=layer), estimate)
+    for row, contrast in contrasts(estimates):
+        row |= common | dict(analysis="rsa_contrast", task=settings.task(row["model"]).corpus)
+        of_two_seeds = row["inputs"].startswith("minus seed")
+        yield row | contrast.numbers() if of_two_seeds else seeds.row(row, contrast)
+    yield from seeds.over_all()
 
 
 Curve = dict[int, Estimate]  # RSA to Base by layer
 
 
-def contrasts(estimates: dict[str, dict[int, Curve]]) -> Iterator[Row]:
+def contrasts(estimates: dict[str, dict[int, Curve]]) -> Iterator[tuple[Row, Estimate]]:
     """Differences that statements about RSA curves rest on, all of the same tokens, so paired.
 
-    ``estimates``: model -> fine-tuning seed -> curve. Rows with ``model, seed, layer`` and, in ``inputs``,
-    what the number is:
+    ``estimates``: model -> fine-tuning seed -> curve. Each with a row: ``model, seed, layer`` and, in
+    ``inputs``, what the number is:
 
     - ``minus the last layer``: RSA at a layer minus that at the last;
     - ``bend``: the fall per layer from 1, at the embeddings, to this layer, minus that from here to the
@@ -211,7 +223,7 @@ def contrasts(estimates: dict[str, dict[int, Curve]]) -> Iterator[Row]:
                 for later in (other for other in by_seed if other > seed):
                     named[f"minus seed {later}"] = statistics.difference(here, by_seed[later][layer])
                 for inputs, contrast in named.items():
-                    yield dict(model=model, seed=seed, layer=layer, inputs=inputs) | contrast.numbers()
+                    yield dict(model=model, seed=seed, layer=layer, inputs=inputs), contrast
 
 
 @analysis("rsa_between_layers")

@@ -13,6 +13,7 @@ import pandas as pd
 from helpers import encoders, progress, statistics
 from helpers.analyses.finetuning import probed_models, probing_seeds, read_records, tunings
 from helpers.analyses.runner import Rows, analysis
+from helpers.analyses.seeds import Seeds
 from helpers.corpora.records import Sentence
 from helpers.encoders import Encoder
 from helpers.probing import structural
@@ -138,7 +139,8 @@ def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     layer -1 against each. ``structural_probe_contrast``: that difference at the last layer minus its mean
     over the layers from 0 up to ``layer``, paired too. ``structural_probe_probe_seeds``: probe seeds other
     than the first, of Base and each model's first seed, with the probe's seed in ``seed``. Intervals: 95 %,
-    bootstrap over sentences.
+    bootstrap over sentences. The first three also have rows over all fine-tuning seeds, under their names
+    with ``_over_seeds`` (:class:`.seeds.Seeds`).
     """
     bank = treebank(settings)
     details = dict(
@@ -153,6 +155,7 @@ def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
 def _rows(settings: Profile, bank: Treebank) -> Rows:
     _, lengths, _ = bank.arrays("test")
     base: dict[tuple[str, int], Estimate] = {}
+    seeds = Seeds()
     for model, task, seed, encoder in probed_models(settings):
         once = seed not in (None, probing_seeds(settings)[0])
         bottom = encoder.layers[0]
@@ -167,7 +170,7 @@ def _rows(settings: Profile, bank: Treebank) -> Rows:
                         yield row | estimate.numbers()
                         continue
                     row |= dict(analysis="structural_probe", seed=seed)
-                    yield row | estimate.numbers()
+                    yield seeds.row(row, estimate)
                     compared = estimate
                     if model == "Base":
                         base[metric, layer] = estimate
@@ -177,10 +180,11 @@ def _rows(settings: Profile, bank: Treebank) -> Rows:
                             yield row | estimate.numbers()
                             continue
                     gap = gaps[layer] = statistics.difference(compared, base[metric, layer])
-                    yield row | dict(analysis="structural_probe_delta") | gap.numbers()
+                    yield seeds.row(row | dict(analysis="structural_probe_delta"), gap)
                 row |= dict(analysis="structural_probe_contrast")
                 for layer, contrast in last_minus_lower(gaps).items() if task and gaps else ():
-                    yield row | dict(layer=layer) | contrast.numbers()
+                    yield seeds.row(row | dict(layer=layer), contrast)
+    yield from seeds.over_all()
 
 
 def last_minus_lower(gaps: dict[int, Estimate]) -> dict[int, Estimate]:

@@ -13,8 +13,8 @@ from helpers import results
 from helpers.claims import paper
 from helpers.claims.claims import CLAIMS, Claim, Pairs
 from helpers.claims.numbers import Comparison, Number, over_seeds
-from helpers.claims.run import Lacking, Run
-from helpers.vocabulary import MODELS
+from helpers.claims.run import ALL, Lacking, Run
+from helpers.vocabulary import MODELS, OVER_SEEDS
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 NOT_TESTABLE, NOT_TESTED = "not testable here", "not tested here"
@@ -106,7 +106,7 @@ def judge(
                 "in_words": in_words(ours.verdict, encoder),
                 "why": ours.why,
                 "effect": shown[0][1].value if shown else math.nan,
-                "seeds": len(ours.seeds),
+                "seeds": ours.n_seeds,
                 "comparisons": ours.n_comparisons,
             }
             | {model: ours.by_model.get(model, "") for model in MODELS}
@@ -123,7 +123,7 @@ def alternatives(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     frame = pd.concat([t[results.COLUMNS] for t in tables.values() if len(t)], ignore_index=True)
     rows = []
     for name, (analysis, column, usual, other) in ALTERNATIVES.items():
-        here = frame["analysis"] == analysis
+        here = frame["analysis"].isin((analysis, analysis + OVER_SEEDS))
         replaced, instead = here & (frame[column] == usual), here & (frame[column] == other)
         if not (replaced.any() and instead.any()):
             continue
@@ -131,7 +131,8 @@ def alternatives(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         swapped.loc[instead, column] = usual
         if other == "micro_f1_top":  # one number per task, as the mix has
             swapped.loc[instead, "layer"] = pd.NA
-        swapped = swapped[~replaced & (frame["analysis"] != _CONTRASTS.get(analysis))]
+        contrast = _CONTRASTS.get(analysis, "")
+        swapped = swapped[~replaced & ~frame["analysis"].isin((contrast, contrast + OVER_SEEDS))]
         claims = [c for c in CLAIMS if analysis in c.needs and c.id not in _OF_ONE_CONTROL]
         before, after = judge({"all": frame}, claims), judge({"all": swapped}, claims)
         for old, new in zip(before.itertuples(), after.itertuples(), strict=True):
@@ -151,7 +152,8 @@ def _paper() -> Run:
 class _Judgement:
     verdict: str
     why: str
-    seeds: list[int | None] = dataclasses.field(default_factory=list)  # that were judged
+    seeds: list[int | None] = dataclasses.field(default_factory=list)  # of the looks at the run
+    n_seeds: int = 0
     n_comparisons: int = 0
     by_model: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -160,7 +162,7 @@ def _judged(claim: Claim, run: Run) -> _Judgement:
     lacking = [name for name in claim.needs if name not in run.analyses]
     if lacking:
         return _Judgement(NOT_TESTED, f"this run has no table {' or '.join(lacking)}")
-    seeds = _seeds_of(claim, run)
+    seeds, n_seeds = _seeds_of(claim, run)
     try:
         by_seed = [{c.label: c for c in claim.comparisons(run.of_seed(seed))} for seed in seeds]
     except Lacking as error:
@@ -170,10 +172,10 @@ def _judged(claim: Claim, run: Run) -> _Judgement:
     concerned = [model for model in MODELS if any(model in c.models for c in comparisons)]
     if claim.of_depth and (idle := run.idle_blocks()):
         why = f"{len(idle)} of {run.last + 1} blocks of Base do next to nothing: {', '.join(map(str, idle))}"
-        return _Judgement(NOT_TESTABLE, why, seeds, 0, dict.fromkeys(concerned, NOT_TESTABLE))
+        return _Judgement(NOT_TESTABLE, why, seeds, n_seeds, 0, dict.fromkeys(concerned, NOT_TESTABLE))
     unlearnt = _unlearnt(claim, run, seeds)
     comparisons = [_opened(c) if unlearnt.keys() & c.models else c for c in comparisons]
-    if len(seeds) == 1 and seeds != [None]:
+    if n_seeds == 1 and seeds != [None]:
         comparisons = [_of_one_seed(c) for c in comparisons]
     by_model = {
         model: _decided(claim, [c for c in comparisons if model in c.models], unlearnt)[0]
@@ -181,7 +183,7 @@ def _judged(claim: Claim, run: Run) -> _Judgement:
     }
     whole, why = _decided(claim, comparisons, unlearnt)
     n = 0 if whole == NOT_TESTABLE else len(comparisons)
-    return _Judgement(whole, why, seeds, n, by_model)
+    return _Judgement(whole, why, seeds, n_seeds, n, by_model)
 
 
 def _decided(claim: Claim, comparisons: list[Comparison], unlearnt: Mapping[str, str]) -> tuple[str, str]:
@@ -201,11 +203,21 @@ def _decided(claim: Claim, comparisons: list[Comparison], unlearnt: Mapping[str,
     return whole, f"{why}; {reasons}" if reasons else why
 
 
-def _seeds_of(claim: Claim, run: Run) -> list[int | None]:
-    """The fine-tuning seeds that all of a claim's tables have; [None] where seeds are not told apart."""
-    sets = [run.seeds[name] for name in claim.needs if run.seeds.get(name)]
-    common = sorted(set.intersection(*sets)) if sets else []
-    return [None] if claim.across_seeds or not common else [*common]
+def _seeds_of(claim: Claim, run: Run) -> tuple[list[int | None], int]:
+    """For which seeds to look at the run, and how many there are.
+
+    [ALL] where the claim's tables have numbers over all seeds, with what these know of errors in common; else
+    the seeds that all of them have, whose numbers are then pooled; [None] where seeds are not told apart. Of
+    the models' own scores a claim on ablations needs the baselines only.
+    """
+    sets = {name: run.seeds[name] for name in claim.needs if run.seeds.get(name)}
+    own = {name: seeds for name, seeds in sets.items() if name != "finetuning"} or sets
+    if claim.across_seeds or not sets:
+        return [None], 1
+    if set(own) <= run.pooled:
+        return [ALL], min(map(len, own.values()))
+    common = sorted(set.intersection(*sets.values()))
+    return ([*common], len(common)) if common else ([None], 1)
 
 
 def _unlearnt(claim: Claim, run: Run, seeds: list[int | None]) -> dict[str, str]:
@@ -214,6 +226,7 @@ def _unlearnt(claim: Claim, run: Run, seeds: list[int | None]) -> dict[str, str]
     analysis = ablations[0] if ablations else "finetuning"
     known = run.seeds.get(analysis, set())
     own = [seed for seed in seeds if seed in known] or sorted(known) or seeds
+    own = [ALL] if analysis in run.pooled else own
     reasons = {model: run.unlearnt(model, analysis, own) for model in claim.rests_on}
     return {model: reason for model, reason in reasons.items() if reason}
 

@@ -8,9 +8,10 @@ import pandas as pd
 
 from helpers import results
 from helpers.claims.numbers import UNKNOWN, Number, exactly, mean, over_seeds
-from helpers.vocabulary import HEADLINE, LAST, MODELS
+from helpers.vocabulary import HEADLINE, LAST, MODELS, OVER_SEEDS
 
 PROBING_TASKS = {"SPR1": "SPR", "SPR2": "SPR"}  # two corpora of one kind of labels
+ALL = -1  # in place of a fine-tuning seed: over all of them
 IDLE = 0.99  # RSA of a block's output to its input, below which it does something
 # The analyses that are of every layer, so that they say how many blocks the encoder has.
 BY_LAYER = {
@@ -24,7 +25,7 @@ class Lacking(LookupError):
 
 
 class Run:
-    """Numbers looked up in a run's tables, for one fine-tuning seed at a time.
+    """Numbers looked up in a run's tables, for one fine-tuning seed at a time or for all.
 
     The tables may be named and divided in any way: their column ``analysis`` says what is what. Differences
     of numbers of the same sentences are looked up as well, paired; tables recorded before analyses wrote them
@@ -38,31 +39,36 @@ class Run:
         self._numbers: dict[tuple, Number] = {}
         self.analyses: set[str] = set()
         self.seeds: dict[str, set[int]] = {}  # of the tuned models, by analysis
+        self.pooled: set[str] = set()  # analyses with numbers over all seeds
         self.seed: int | None = None  # the one that is looked at
         self._tasks: dict[str, str] = {}  # the corpus of each tuned model
         layers = [LAST] if BY_LAYER.isdisjoint(set().union(*(set(f["analysis"]) for f in frames))) else []
         for row in pd.concat(frames, ignore_index=True).itertuples(index=False):
             model = "" if pd.isna(row.model) else row.model
             seed = int(row.seed) if model in MODELS and not pd.isna(row.seed) else None
+            analysis = row.analysis.removesuffix(OVER_SEEDS)
+            if analysis != row.analysis:
+                seed = ALL
+                self.pooled.add(analysis)
             inputs = "" if pd.isna(row.inputs) else PROBING_TASKS.get(row.inputs, row.inputs)
             layer = None if pd.isna(row.layer) else int(row.layer)
-            if row.analysis in ("rsa", "rsa_between_layers"):
+            if analysis in ("rsa", "rsa_between_layers"):
                 inputs = ""  # the text, which is the same for all
-            if row.analysis == "out_of_domain_gap" and model == "Random":
+            if analysis == "out_of_domain_gap" and model == "Random":
                 model = f"Random, {row.task}"
-            if row.analysis in BY_LAYER and layer is not None:
+            if analysis in BY_LAYER and layer is not None:
                 layers.append(layer)
             if model in MODELS and not pd.isna(row.task):
                 self._tasks.setdefault(model, row.task)
-            key = (row.analysis, row.metric, model, inputs, layer, seed)
+            key = (analysis, row.metric, model, inputs, layer, seed)
             self._numbers.setdefault(key, Number(float(row.value), float(row.ci_low), float(row.ci_high)))
-            self.analyses.add(row.analysis)
-            if seed is not None:
-                self.seeds.setdefault(row.analysis, set()).add(seed)
+            self.analyses.add(analysis)
+            if seed not in (None, ALL):
+                self.seeds.setdefault(analysis, set()).add(seed)
         self.last = max(layers)  # the encoder's last layer
 
     def of_seed(self, seed: int | None) -> "Run":
-        """The same run, looked at for one fine-tuning seed."""
+        """The same run, looked at for one fine-tuning seed, or for all of them (:data:`ALL`)."""
         other = copy.copy(self)
         other.seed = seed
         return other
@@ -129,11 +135,12 @@ class Run:
         An untrained head, rules that read nothing, and classifiers of words or a part of the input, as far
         as the run has them.
         """
+        seeds = (self.seed, None)
         baselines = [
-            (name, self.get(analysis, HEADLINE[model], model, name))
-            for analysis in ("finetuning", "corpus_baselines")
-            for name in self.inputs(analysis, HEADLINE[model], model)
-            if name != "in_domain"
+            (inputs, number)
+            for (analysis, metric, of, inputs, _, seed), number in self._numbers.items()
+            if analysis in ("finetuning", "corpus_baselines") and (metric, of) == (HEADLINE[model], model)
+            if inputs != "in_domain" and (seed in seeds or self.seed == ALL)
         ]
         name, best = max(baselines, key=lambda pair: pair[1].value, default=("nothing", exactly(0.0)))
         return name, exactly(best.value)

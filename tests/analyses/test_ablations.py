@@ -51,7 +51,8 @@ def test_partial_freezing(settings, fake, monkeypatch):
     rates = (None, 1e-3, 1e-2)  # the recipe's own first, as other sweeps have it
     expected = [(seed, layer, rate) for seed in (0, 1) for layer in (-1, 1, 3) for rate in rates]
     assert fake == expected
-    scores = frame[frame["metric"] == "accuracy"].set_index(["seed", "inputs", "layer"])["value"]
+    each = frame[frame["analysis"] == "partial_freezing"]
+    scores = each[each["metric"] == "accuracy"].set_index(["seed", "inputs", "layer"])["value"]
     assert scores[0, "one_rate", -1] == pytest.approx(0.8, abs=0.1)
     assert scores[0, "tuned_head", -1] == 1.0
     chosen = frame[frame["metric"] == "head_rate"].set_index(["seed", "layer"])["value"]
@@ -59,15 +60,25 @@ def test_partial_freezing(settings, fake, monkeypatch):
     knee = frame[frame["metric"] == "knee"].set_index(["seed", "inputs"])["value"]
     assert knee[0, "tuned_head"] == 3
     # Losses are of the same records: without freezing nothing is wrong, so the interval is the score's.
-    losses = frame[frame["metric"] == "loss"].set_index(["seed", "inputs", "layer"])
-    score = (
-        frame[frame["metric"] == "accuracy"].set_index(["seed", "inputs", "layer"]).loc[0, "tuned_head", 3]
-    )
+    keys = ["seed", "inputs", "layer"]
+    losses = each[each["metric"] == "loss"].set_index(keys)
+    score = each[each["metric"] == "accuracy"].set_index(keys).loc[0, "tuned_head", 3]
     lost = losses.loc[0, "tuned_head", 3]
     ends = pytest.approx([1 - score["value"], 1 - score["ci_high"], 1 - score["ci_low"]])
     assert [lost["value"], lost["ci_low"], lost["ci_high"]] == ends
     assert (0, "one_rate", 1) in losses.index and (1, "tuned_head", 3) not in losses.index
     assert losses.index.get_level_values("layer").min() == 1
+    # Over the seeds: the same rows under a name of their own, of what both have.
+    over = frame[frame["analysis"] == "partial_freezing_over_seeds"]
+    assert set(over["metric"]) == {"accuracy", "loss"} and over["seed"].isna().all()
+    mean = sweeps.over_seeds(frame)
+    assert set(mean["analysis"]) == {"partial_freezing"}
+    assert len(mean) == 6 and mean["seed"].isna().sum() == len(over[over["metric"] == "accuracy"]) == 5
+    at = results.select(mean, inputs="one_rate", layer=1)
+    kept = results.select(over, metric="accuracy", inputs="one_rate", layer=1)
+    assert at["ci_low"].item() == kept["ci_low"].item()
+    above = sweeps.from_above(over, over[:0])
+    assert set(above["inputs"]) == {"partial_freezing"}
     # The failed point is told of, and costs its layer's choice of rate only.
     assert any("loss is nan at step 3); going on" in line for line in said)
     assert said[-1].startswith("1 points of partial_freezing failed, the table lacks them: NLI, seed 1, ")

@@ -88,6 +88,16 @@ def test_contrasts_are_changes_minus_half_of_a_baselines(frame):
         assert row.value == pytest.approx(expected) and row.ci_low <= row.ci_high
 
 
+def test_numbers_over_all_seeds_stand_under_names_of_their_own(frame):
+    for name in ("edge_probing_delta", "edge_probing_contrast"):
+        own = frame[(frame["analysis"] == name) & frame["model"].isin(MODELS)]
+        over = frame[frame["analysis"] == f"{name}_over_seeds"]
+        keys = ["metric", "model", "inputs", "layer"]
+        mean = own.groupby(keys, dropna=False)["value"].mean()
+        assert over["seed"].isna().all() and len(over) == len(mean)
+        assert over.groupby(keys, dropna=False)["value"].mean().to_numpy() == pytest.approx(mean.to_numpy())
+
+
 def test_probe_seeds_other_than_the_first_are_kept_apart(frame):
     others = frame[frame["analysis"] == "edge_probing_probe_seeds"]
     assert set(others["seed"]) == {1}

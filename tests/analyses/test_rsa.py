@@ -106,7 +106,8 @@ def test_contrasts_of_curves_are_paired():
             samples = 0.9 - 0.1 * np.arange(4)[:, None] + 0.02 * rng.normal(size=(4, 400))
             own = [statistics.Estimate(s.mean(), 0, 1, s, (0, 9, 400)) for s in samples]
             curves.setdefault(model, {})[seed] = dict(zip((-1, 0, 1, 2), own, strict=True))
-    rows = {(r["model"], r["seed"], r["layer"], r["inputs"]): r for r in rsa.contrasts(curves)}
+    named = list(rsa.contrasts(curves))
+    rows = {(r["model"], r["seed"], r["layer"], r["inputs"]): e.numbers() for r, e in named}
 
     def expect(key, samples):
         assert rows[key]["value"] == pytest.approx(samples.mean())

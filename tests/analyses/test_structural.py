@@ -103,6 +103,18 @@ def test_contrasts_are_of_the_last_layer_with_the_mean_of_lower_ones(frame):
         assert (one.value, one.ci_low, one.ci_high) == pytest.approx((0, 0, 0))
 
 
+def test_numbers_over_all_seeds_stand_under_names_of_their_own(frame):
+    for name in ("structural_probe", "structural_probe_delta", "structural_probe_contrast"):
+        own = frame[(frame["analysis"] == name) & (frame["model"] == "Dep")]
+        over = frame[frame["analysis"] == f"{name}_over_seeds"]
+        assert set(over["model"]) == {"Dep"} and over["seed"].isna().all()
+        mean = own.groupby(["metric", "layer"])["value"].mean()
+        assert len(over) == len(mean)
+        for row in over.itertuples():
+            assert row.value == pytest.approx(mean[row.metric, row.layer])
+            assert row.ci_low <= row.value <= row.ci_high
+
+
 def _estimate():
     return statistics.ratio(np.arange(9), 10, n_resamples=50, seed=0)
 

@@ -416,6 +416,34 @@ def test_seeds_and_sentences_are_one_interval():
     assert low < mean < 0 < high  # as of the model with the smallest difference, NLI at layer 8
 
 
+def test_numbers_over_all_seeds_are_taken_where_tables_have_them():
+    """They know what errors seeds have in common, which intervals of single seeds do not."""
+    frame = paper()
+    gaps = frame[where(frame, analysis=GAP)]
+    wide = [gaps.assign(ci_low=gaps["value"] - 0.5, ci_high=gaps["value"] + 0.5)] * 3
+    over = gaps.assign(analysis=f"{GAP}_over_seeds")
+    each = of_seeds(frame, *wide)
+    verdicts = judging.judge({"all": each, "over": over}).set_index("id")
+    assert judged({"all": each})["domain-gap"] == INCONCLUSIVE
+    assert verdicts.loc["domain-gap", "verdict"] == SUPPORTED and verdicts.loc["domain-gap", "seeds"] == 3
+    # Of ablations as well, though the models' scores, which say what is trivial, have none.
+    ablated = frame[where(frame, analysis="truncation")]
+    wide = ablated.assign(ci_low=ablated["value"] - 0.5, ci_high=ablated["value"] + 0.5)
+    each = of_seeds(frame, wide, wide)
+    assert judged({"all": each})["truncation-six"] == INCONCLUSIVE
+    over = ablated.assign(analysis="truncation_over_seeds")
+    verdicts = judging.judge({"all": each, "over": over}).set_index("id")
+    row = verdicts.loc["truncation-six"]
+    assert (row["verdict"], row["seeds"]) == (SUPPORTED, 2)
+    # An alternative is not judged by the numbers over seeds of what it replaces.
+    rsa = frame[where(frame, analysis="rsa")]
+    other = rsa.assign(metric="rsa_pearson_centred", layer=11 - rsa["layer"])
+    over = rsa[rsa["seed"] == 2].assign(analysis="rsa_over_seeds", seed=pd.NA)
+    tables = {"all": pd.concat([frame, other, over]).astype({"seed": "Int64", "layer": "Int64"})}
+    swapped = judging.alternatives(tables).set_index(["measured", "id"])
+    assert swapped.loc[("RSA, features centred", "rsa-top")].tolist() == [SUPPORTED, CONTRADICTED]
+
+
 def test_one_seed_may_support_but_not_contradict():
     frame = paper()
     gaps = frame[where(frame, analysis=GAP)]

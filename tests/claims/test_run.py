@@ -4,7 +4,7 @@ import pytest
 
 from helpers import results
 from helpers.claims.numbers import exactly
-from helpers.claims.run import Lacking, Run
+from helpers.claims.run import ALL, Lacking, Run
 
 
 @pytest.fixture
@@ -132,6 +132,21 @@ def test_paired_differences_are_taken_where_the_tables_have_them():
         assert paired.value == pytest.approx(value) and paired.high - paired.low == pytest.approx(0.002), name
         independent = look(alone)
         assert independent.high - independent.low > 0.01, name
+
+
+def test_numbers_over_all_seeds_are_looked_up_by_themselves():
+    row = dict(analysis="rsa", metric="rsa_pearson", model="QA", inputs="wikipedia", layer=1, value=0.5)
+    row |= dict(ci_low=0.4, ci_high=0.6)
+    over = row | dict(analysis="rsa_over_seeds", value=0.6)
+    base = dict(analysis="rsa", metric="rsa_pearson", model="Random", layer=1, value=0.1, seed=1000)
+    score = dict(analysis="finetuning", metric="f1", model="QA", value=0.1, seed=1, inputs="untrained")
+    rows = [row | dict(seed=0), row | dict(seed=1), over, base, score]
+    run = Run({"all": results.table(rows)})
+    assert run.pooled == {"rsa"} and run.analyses == {"rsa", "finetuning"} and run.seeds["rsa"] == {0, 1}
+    everything = run.of_seed(ALL)
+    assert everything.rsa("QA", 1).value == 0.6 and run.of_seed(0).rsa("QA", 1).value == 0.5
+    assert everything.rsa("Random", 1).value == 0.1
+    assert everything.trivial("QA")[0] == "untrained" and run.of_seed(0).trivial("QA")[0] == "nothing"
 
 
 def test_domain_gaps_are_beyond_the_random_encoders_of_the_same_task():
