@@ -1,5 +1,5 @@
 # make book [PROFILE=quick]   set up, run every notebook, build _build/html/index.html
-# make test                   set up, run every test
+# make test                   set up, run every test, as many files at once as there are processors
 # See README.md for the rest. Each target first makes .venv and installs into it if need be.
 
 PROFILE ?= quick
@@ -18,7 +18,7 @@ book: $(INSTALLED)
 	$(BIN)/python -m helpers book --profile $(PROFILE)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST_ARGS)
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

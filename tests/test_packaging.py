@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
 import tomllib
@@ -83,8 +84,10 @@ def test_requirements_are_ranges_that_hold_the_pinned_version():
 
 
 def test_what_is_installed_is_what_is_pinned():
+    # Only what lies in the environment: setuptools, once imported, adds copies of its own.
     # The public version is the one without what comes after "+", which names a build.
-    here = {canonicalize_name(d.name): Version(d.version).public for d in importlib.metadata.distributions()}
+    found = importlib.metadata.distributions(path=site.getsitepackages())
+    here = {canonicalize_name(d.name): Version(d.version).public for d in found}
     assert set(CORE | BOOK) <= set(here)
     wrong = {name: (v, here[name]) for name, v in CONSTRAINTS.items() if here.get(name, v) != v}
     assert not wrong, f"pinned and installed differ: {wrong}"

@@ -1,6 +1,7 @@
 """Points computed by other processes, one of which is killed: same tables, no point done twice."""
 
 import dataclasses
+import importlib
 import os
 import sys
 
@@ -46,7 +47,7 @@ def test_a_killed_workers_point_is_redone(choice, alone, tables, tmp_path, monke
     monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
     monkeypatch.setattr(submitit.core.core.Job, "_results_timeout_s", 0)  # the disk is no network's
     monkeypatch.delitem(sys.modules, "doomed", raising=False)
-    import doomed
+    doomed = importlib.import_module("doomed")
 
     def points(settings):
         log, head = str(tmp_path / "log"), os.getpid()
