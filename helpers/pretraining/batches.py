@@ -23,9 +23,8 @@ class Batches(torch.utils.data.Dataset):
 
     def __init__(self, corpus: EncodedCorpus, tokenizer, recipe: Recipe, *, whole_words: bool = True):
         self.corpus, self.recipe, self.whole_words = corpus, recipe, whole_words
-        self.cls, self.sep, self.mask, self.pad = tokenizer.convert_tokens_to_ids(
-            ["[CLS]", "[SEP]", "[MASK]", "[PAD]"]
-        )
+        self.cls, self.sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+        self.mask, self.pad = tokenizer.mask_token_id, tokenizer.pad_token_id
         self.plain = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         self.continues: np.ndarray = np.array([piece.startswith("##") for piece in pieces])

@@ -34,6 +34,7 @@ class Recipe:
     weight_decay: float = limited(0.1, "of both optimizers", **_SHARE)
     clip: float = limited(1.0, "longest gradient", above=0)
     masked: float = limited(0.2, "share of the wordpieces", above=0, most=1)
+    start: str = limited("", "encoder that is trained on, with its vocabulary and shape; none: a new one")
 
     def batch_shape(self, step: int) -> tuple[int, int]:
         """(sequences, length) of the batch at a step."""
@@ -63,6 +64,26 @@ class Recipe:
         return step <= min(self.short_steps, self.steps - int(self.decay * self.steps)) and not (
             step and self.paired(step - 1)
         )
+
+
+def continued(start: str) -> Recipe:
+    """A recipe for bringing an encoder that was trained for something else back to masked language modelling.
+
+    It has far fewer wordpieces, a rate that leaves most of what the encoder knows in place, and neither long
+    inputs nor pairs. ``start`` is a name, a folder or a Hub id.
+    """
+    return Recipe(
+        start=start,
+        tokens=10_000_000,
+        long_share=0.0,
+        next_sentence=0.0,
+        batch_tokens=4096,
+        optimizer="adamw",
+        learning_rate=2e-4,
+        warmup=100,
+        weight_decay=0.01,
+        masked=0.15,
+    )
 
 
 def demonstration(steps: int, seed: int = 0) -> Recipe:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from helpers import encoders, progress, provenance, store
-from helpers.pretraining import text, training
+from helpers.pretraining import models, text, training
 from helpers.pretraining.recipe import Recipe
 
 RECORDED = Path(__file__).resolve().parents[2] / "book" / "recorded" / "pretraining"
@@ -49,13 +49,15 @@ def ship(
         raise FileNotFoundError(f"{run_folder}: no checkpoint.pt; train with python -m helpers pretrain")
     state = torch.load(run_folder / training.CHECKPOINT, map_location="cpu", weights_only=True)
     recipe = Recipe(**state["recipe"])
+    if recipe.start:
+        raise ValueError(f"{run_folder}: goes on from {recipe.start}, whose weights are not ours to ship")
     name = f"minibert-seed{recipe.seed}"
     held_files = text.text_files(corpus, heldout)
     files = [p for p in text.text_files(corpus) if p not in held_files]
     tokenizer, train, held = text.prepare(files, held_files, run_folder / "tokenizer", cache or store.Store())
-    model = training.new_model(recipe, tokenizer)
+    model = models.make(recipe, tokenizer)
     model.load_state_dict(state["model"])
-    folder = training.save_model(model, tokenizer, assets / name)
+    folder = models.save(model, tokenizer, assets / name)
 
     progress.say(f"{name}: evaluating on held-out text")
     model = model.float()

@@ -203,7 +203,7 @@ def prepare(
 
     ``vocabulary`` is the number of pieces of one trained on ``files``, or a folder with a tokenizer.
     """
-    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
+    from transformers import AutoTokenizer
 
     if isinstance(vocabulary, int):
         hashes = {p.name: store.sha256(p) for p in files}
@@ -216,7 +216,7 @@ def prepare(
         raise FileNotFoundError(
             f"{vocabulary}: no tokenizer.json; give a tokenizer's folder or a number of pieces"
         )
-    tokenizer = BertTokenizerFast.from_pretrained(vocabulary, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(vocabulary, trust_remote_code=False)
     pieces = store.sha256(Path(vocabulary) / "tokenizer.json")
     corpora = []
     for part in (files, heldout):

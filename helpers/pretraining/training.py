@@ -26,54 +26,16 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from helpers import precision, progress, store
-from helpers.pretraining import text
+from helpers import encoders, precision, progress, store
+from helpers.pretraining import models, text
 from helpers.pretraining.batches import IGNORED, Batches
-from helpers.pretraining.recipe import Recipe, replaced
+from helpers.pretraining.recipe import Recipe, continued, replaced
 
 CHECKPOINT = "checkpoint.pt"
 JUDGED_LENGTH = 128  # wordpieces of a held-out input
 CPU_TOKENS = 4096  # wordpieces that a CPU takes at once: more leave its caches
+SHAPE = {"vocabulary", "layers", "hidden", "heads", "intermediate", "positions"}  # of a model
 COMPILED_FROM = 5_000_000  # wordpieces of a run: compiling takes a minute or two
-
-
-def new_model(recipe: Recipe, tokenizer: Any) -> Any:
-    """A freshly initialised ``BertForPreTraining`` of the recipe's shape; its seed is the recipe's.
-
-    Dropout is off: no token is seen often enough to be learnt by heart. Two things start otherwise than in
-    BERT, because a small model on small batches is long in finding out that neighbours matter, and learns
-    little but word frequencies until it has: positions as sinusoids (Vaswani et al. 2017; they are learnt
-    on from there), and keys equal to queries, large enough for attention to favour what is near or alike
-    (mimetic initialisation, Trockman and Kolter 2023).
-    """
-    from transformers import BertConfig, BertForPreTraining
-
-    torch.manual_seed(recipe.seed)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.hidden,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        intermediate_size=recipe.intermediate,
-        max_position_embeddings=recipe.positions,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    model: Any = BertForPreTraining(config)
-    with torch.no_grad():
-        model.bert.embeddings.position_embeddings.weight.copy_(_sinusoids(recipe.positions, recipe.hidden))
-        for block in model.bert.encoder.layer:
-            query, key = block.attention.self.query.weight, block.attention.self.key.weight
-            query.normal_(std=recipe.hidden**-0.5)
-            key.copy_(query)
-    return model
-
-
-def _sinusoids(positions: int, width: int) -> torch.Tensor:
-    """Sines and cosines of geometrically spaced wavelengths, (positions, width), not far above the words."""
-    angles = torch.arange(positions)[:, None] * 10_000.0 ** (-torch.arange(0, width, 2) / width)
-    return 0.07 * torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def losses(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -82,11 +44,13 @@ def losses(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
     ``mlm_right`` and ``nsp_right`` count correct guesses. Vocabulary scores are computed at the masked
     positions alone.
     """
-    names = ("input_ids", "token_type_ids", "attention_mask")
-    output = model.bert(**{name: batch[name] for name in names})
+    names = ["input_ids", "attention_mask"]
+    if getattr(model.config, "type_vocab_size", 0) > 1:  # MPNet has no segments
+        names.append("token_type_ids")
+    output = model.base_model(**{name: batch[name] for name in names})
     states = output.last_hidden_state
     rows = torch.arange(len(states), device=states.device)[:, None]
-    scores = model.cls.predictions(states[rows, batch["masked"]]).float().flatten(0, 1)
+    scores = models.vocabulary_head(model)(states[rows, batch["masked"]]).float().flatten(0, 1)
     labels = batch["labels"].flatten()
     found = {
         "mlm": F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum"),
@@ -217,7 +181,7 @@ def pretrain(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     where = _device(device)
-    model = new_model(recipe, tokenizer).to(where)
+    model = models.make(recipe, tokenizer).to(where)
     if where.type == "cpu":  # the fused kernel's bf16 backward pass is the slower one there
         model.set_attn_implementation("eager")
     optimizing = optimizers(model, recipe)
@@ -320,7 +284,7 @@ def pretrain(
         save()
     hold_out()
     progress.say(f"finished after {time.time() - began:.0f} s here")
-    return save_model(model, tokenizer, folder / "model")
+    return models.save(model, tokenizer, folder / "model")
 
 
 def backward(
@@ -406,20 +370,9 @@ def _peak_share(model, recipe: Recipe, speed: float, device: torch.device) -> st
     """Share of an H100/H200's dense bf16 peak (989 TFLOP/s), by the 6 x parameters rule."""
     if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] != 9:
         return ""
-    blocks = sum(p.numel() for p in model.bert.encoder.parameters())
-    head = recipe.masked * sum(p.numel() for p in model.cls.predictions.parameters())
+    blocks = sum(p.numel() for p in model.base_model.encoder.parameters())
+    head = recipe.masked * sum(p.numel() for p in models.vocabulary_head(model).parameters())
     return f" ({6 * (blocks + head) * speed / 989e12:.1%} of peak)"
-
-
-def save_model(model: Any, tokenizer: Any, folder: Path) -> Path:
-    """Save in fp16 as ``BertForPreTraining``, with BERT's dropout switched on for fine-tuning."""
-    model = model.to("cpu")
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
-    model.half().save_pretrained(folder)
-    for name in ("is_local", "local_files_only"):  # where it was loaded from is no part of a tokenizer
-        tokenizer.init_kwargs.pop(name, None)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def run(
@@ -436,10 +389,13 @@ def run(
     ``corpus`` is a folder of ``.txt`` or ``.txt.xz`` files (see :func:`documents`), of which those matching
     the pattern ``heldout`` are held out, or a Hugging Face text data set, ``NAME`` or ``NAME:CONFIG`` or a
     local folder of its files, of which one document in 200 is. ``vocabulary`` may also be the folder of a
-    tokenizer. Where ``out`` holds a checkpoint, settings not given are those it was made with.
+    tokenizer. With ``start``, the other settings begin as those of
+    :func:`~helpers.pretraining.recipe.continued`. Where ``out`` holds a checkpoint, settings not given are
+    those it was made with.
 
-    Raises ValueError for an unknown setting or value, listing the valid ones, and FileNotFoundError where
-    there is no text. When interrupted (SIGINT, SIGTERM) it saves a checkpoint and raises SystemExit.
+    Raises ValueError for an unknown setting or value, listing the valid ones, EncoderError for a ``start``
+    that cannot be trained on, and FileNotFoundError where there is no text. When interrupted (SIGINT,
+    SIGTERM) it saves a checkpoint and raises SystemExit.
     """
     out = Path(out)
     settings = dict(settings)
@@ -447,11 +403,17 @@ def run(
     pieces = settings.pop("vocabulary", None)
     if isinstance(pieces, (int, float)):
         settings["vocabulary"], pieces = pieces, None
-    base = Recipe()
+    start = str(settings.get("start", ""))
+    base = continued(start) if start else Recipe()
     if (out / CHECKPOINT).exists():
         state = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True, mmap=True)
         base = Recipe(**state["recipe"])
         del state
+    elif start:
+        if pieces is not None or (fixed := SHAPE & set(settings)):
+            given = "vocabulary" if pieces is not None else ", ".join(sorted(fixed))
+            raise ValueError(f"{given}: what is trained on from {start} has its vocabulary and shape")
+        base, pieces = models.described(base), encoders.resolve(start)
     recipe = replaced(base, settings)
     begun = out / "tokenizer" if (out / CHECKPOINT).exists() else None
     vocabulary: int | str | Path = recipe.vocabulary if pieces is None else pieces

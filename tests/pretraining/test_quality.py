@@ -9,7 +9,7 @@ import torch
 
 from helpers import encoders, results, store
 from helpers.corpora.records import Sentence
-from helpers.pretraining import quality, text, training
+from helpers.pretraining import models, quality, text
 from helpers.pretraining.batches import IGNORED
 from helpers.pretraining.recipe import Recipe
 from helpers.probing import structural
@@ -96,7 +96,7 @@ def test_cloze_masks_one_whole_common_word(corpus, tokenizer):
 @pytest.fixture(scope="module")
 def small_bert(tokenizer):
     recipe = Recipe(layers=2, hidden=32, heads=2, intermediate=32)
-    return training.new_model(recipe, tokenizer).eval()
+    return models.make(recipe, tokenizer).eval()
 
 
 def test_pseudo_log_likelihood_one_mask_at_a_time(small_bert, tokenizer):
@@ -247,7 +247,7 @@ def test_an_encoder_of_few_positions_is_measured_without_long_inputs(
 ):
     config = copy.copy(small_bert.config)
     config.max_position_embeddings = 128
-    training.save_model(type(small_bert)(config), tokenizer, folder / "short")
+    models.save(type(small_bert)(config), tokenizer, folder / "short")
     frame = quality.evaluate(
         folder / "short",
         folder,
@@ -263,7 +263,7 @@ def test_an_encoder_of_few_positions_is_measured_without_long_inputs(
 def test_evaluate_and_record(real_data, folder, tokenizer):
     treebank, tmp_path = real_data("ud-english-ewt"), folder
     recipe = Recipe(layers=2, hidden=16, heads=2, intermediate=16)
-    training.save_model(training.new_model(recipe, tokenizer), tokenizer, tmp_path / "bert-seed3")
+    models.save(models.make(recipe, tokenizer), tokenizer, tmp_path / "bert-seed3")
     options = dict(
         treebank=treebank,
         sizes=SIZES,
@@ -289,7 +289,7 @@ def test_evaluate_and_record(real_data, folder, tokenizer):
 
 
 def test_masks_are_filled_as_by_the_library(tokenizer, small_bert, tmp_path):
-    training.save_model(small_bert, tokenizer, tmp_path)
+    models.save(small_bert, tokenizer, tmp_path)
     small_bert.float()
     given = "The [MASK] saw a [MASK]."
     frame = quality.fill(tmp_path, [given, "[MASK]"], top=3)

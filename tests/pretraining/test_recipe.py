@@ -39,7 +39,7 @@ def test_the_schedule_may_move_until_the_first_of_its_ends_begins():
     [
         (
             {"layer": 2},
-            r"unknown setting 'layer' \(did you mean 'layers'\?\); valid: seed, tokens, .*masked$",
+            r"unknown setting 'layer' \(did you mean 'layers'\?\); valid: seed, tokens, .*masked, start$",
         ),
         ({"layers": 2.5}, "'layers': expected a whole number, got 2.5"),
         ({"tokens": "many"}, "'tokens': expected a whole number, got 'many'"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers import progress, store
-from helpers.pretraining import text, training
+from helpers.pretraining import models, text, training
 from helpers.pretraining.batches import IGNORED, Batches
 
 
@@ -118,7 +118,7 @@ def test_what_a_run_is_judged_by_does_not_depend_on_its_recipe(prepared, tiny):
 
 
 def test_each_parameter_has_one_optimiser(prepared, tiny):
-    model = training.new_model(tiny, prepared[0])
+    model = models.make(tiny, prepared[0])
     names = {parameter: name for name, parameter in model.named_parameters()}
 
     def trained(optimizer) -> list[str]:
@@ -135,7 +135,7 @@ def test_each_parameter_has_one_optimiser(prepared, tiny):
 def test_small_parts_add_up_to_the_batch(prepared, tiny):
     """A CPU takes a batch in parts; the gradient is that of the whole."""
     tokenizer, corpus, _ = prepared
-    model = training.new_model(tiny, tokenizer)
+    model = models.make(tiny, tokenizer)
     batch = Batches(corpus, tokenizer, dataclasses.replace(tiny, next_sentence=1.0))[0]
     batch["labels"][0, 1:] = IGNORED  # parts with unequal numbers of masked pieces
     gradients = []
@@ -152,7 +152,7 @@ def test_small_parts_add_up_to_the_batch(prepared, tiny):
 def test_a_new_model_attends_to_what_is_near_or_alike(prepared, tiny):
     tokenizer, _, _ = prepared
     recipe = dataclasses.replace(tiny, hidden=64, heads=1, positions=64)
-    bert = training.new_model(recipe, tokenizer).bert
+    bert = models.make(recipe, tokenizer).bert
     position = bert.embeddings.position_embeddings.weight.detach().double()
     # Sinusoids: how alike two positions are depends on their distance alone, and falls from 0 to 3.
     alike = position @ position.T
@@ -165,7 +165,7 @@ def test_a_new_model_attends_to_what_is_near_or_alike(prepared, tiny):
         assert torch.equal(block.attention.self.query.weight, block.attention.self.key.weight)
     assert not torch.equal(*queries[:2])
     assert torch.equal(
-        queries[0], training.new_model(recipe, tokenizer).bert.encoder.layer[0].attention.self.key.weight
+        queries[0], models.make(recipe, tokenizer).bert.encoder.layer[0].attention.self.key.weight
     )
 
 
@@ -189,7 +189,7 @@ def test_losses_are_those_of_the_library(prepared, tiny):
     tokenizer, corpus, _ = prepared
     recipe = dataclasses.replace(tiny, next_sentence=1.0)
     batch = Batches(corpus, tokenizer, recipe)[0]
-    model = training.new_model(recipe, tokenizer).eval()
+    model = models.make(recipe, tokenizer).eval()
     labels = torch.full_like(batch["input_ids"], -100).scatter(1, batch["masked"], batch["labels"])
     with torch.no_grad():
         sums = {name: float(value) for name, value in training.losses(model, batch).items()}
