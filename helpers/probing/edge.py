@@ -2,9 +2,10 @@
 
 A probe sees nothing but the wordpieces of one or two spans: they are projected, pooled by self-attention
 within the span, joined, and classified by a small perceptron, each label by itself. The architecture,
-its training and its decision rule are those of jiant's code (nyu-mll/jiant, frozen branch of July 2019).
-One thing is not: a label's bias starts at its log-odds in training, or Adam would spend hundreds of steps on
-moving it there. Probes of all layers train side by side (:mod:`helpers.probing.layerwise`), and beside them,
+its training and its decision rule are those of jiant's code (nyu-mll/jiant, frozen branch of July 2019), but
+for three details. A label's bias starts at its log-odds in training, or Adam would spend hundreds of steps on
+moving it there. The optimiser is plain Adam, where jiant's is AMSGrad. A rate falls after ``patience``
+validations without a gain, where jiant waits for one more. Probes of all layers train side by side (:mod:`helpers.probing.layerwise`), and beside them,
 as one more, that of the layers' scalar mix.
 """
 
