@@ -1,7 +1,8 @@
 """Fine-tune an encoder on a task and keep the result in the store.
 
 Optimisation follows google-research/bert: :class:`BertAdam`, gradients clipped to norm 1, linear warm-up
-and linear decay to zero. ``torchrun`` spreads a run over GPUs and nodes; ``batch_size`` is that of all
+and linear decay to zero. The schedule is Hugging Face's: after a warm-up of a tenth of the steps its rates
+are 1 / .9 of google-research/bert's, whose decay begins at the first step. ``torchrun`` spreads a run over GPUs and nodes; ``batch_size`` is that of all
 processes together.
 """
 
@@ -25,6 +26,7 @@ import torch
 from torch import distributed
 
 from helpers import checkpoints, encoders, precision, progress, store
+from helpers.encoders import Encoder
 from helpers.finetuning import batches, prediction, tasks
 from helpers.finetuning.batches import Inputs
 from helpers.finetuning.blocks import Prefix, above
@@ -151,6 +153,43 @@ def predictions(
     return _read_lines(get_together(cache, "ablation", spec, build) / "predictions.jsonl")
 
 
+def states(
+    task: Task,
+    encoder: str | Path,
+    train: Sequence,
+    evaluation: Sequence,
+    *,
+    steps: Sequence[int],
+    seed: int,
+    cache: store.Store,
+    checkpoint_every: float = 180.0,
+) -> dict[int, FineTuned]:
+    """The models that :func:`finetune` passes through with the same arguments, by step, in the store.
+
+    ``steps`` are numbers of optimiser steps taken, from 1 to :func:`count_steps`; training ends with the last
+    of them. What is kept of each step: encoder, head, predictions and scores, with neither baselines nor log.
+    The state after all steps is the model that :func:`finetune` gives. Resumes as that does, and
+    raises the same errors; ValueError too for steps that are not increasing or that the training lacks.
+    """
+    tasks.get(task.model).check_parts(train, evaluation)
+    steps = list(steps)
+    if not steps or steps[0] < 1 or steps != sorted(set(steps)):
+        raise ValueError(f"steps to keep must increase from 1 or more, got {steps}")
+    spec = _spec(task, encoder, train, evaluation, seed) | {"steps": steps}
+
+    def build(folder: Path) -> None:
+        _pass_through(folder, task, encoder, train, evaluation, seed, steps, checkpoint_every)
+
+    folder = get_together(cache, "finetuning-states", spec, build)
+    return {step: FineTuned(folder / str(step)) for step in steps}
+
+
+def count_steps(task: Task, encoder: str | Path, train: Sequence) -> int:
+    """How many optimiser steps :func:`finetune` takes. Errors as there for records that do not fit."""
+    inputs = _inputs(_begun(task, encoders.load(encoder), train, 0), train)
+    return _steps(task.recipe, batches.Order(inputs.lengths, task.recipe.batch_size, 0))
+
+
 def _spec(
     task: Task, encoder: str | Path, train: Sequence, evaluation: Sequence, seed: int
 ) -> dict[str, Any]:
@@ -259,11 +298,7 @@ def parameter_groups(model: TaskModel, recipe: TuningRecipe) -> list[dict[str, A
 def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoint_every) -> None:
     """Train in ``folder``, going on from a checkpoint there, and fill it."""
     with _contained(seed):
-        loaded = encoders.load(encoder)
-        if task.recipe.dropout is not None:
-            _set_dropout(loaded.model, task.recipe.dropout)
-        labels = tasks.get(task.model).labels(train)
-        predictor = prediction.untrained(task, loaded, labels, seed)
+        predictor = _begun(task, encoders.load(encoder), train, seed)
         if freeze:
             predictor = freeze(predictor)
         # Evaluation records are encoded first too, so that what is wrong with them shows at once.
@@ -272,15 +307,55 @@ def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoi
             rows = prediction.predict(predictor, evaluation)
             with store.atomic_write(before) as file:
                 json.dump(predictor.task.score(evaluation, rows), file)
-        inputs = predictor.encode(train, targets=True)
-        if not len(inputs):
-            raise ValueError(
-                f"none of the {len(train)} training records fits max_length {task.recipe.max_length}"
-            )
+        inputs = _inputs(predictor, train)
         what = f"fine-tuning {task.model} on {task.corpus}, seed {seed}"
         course, facts = _train(folder, predictor, inputs, seed, what, checkpoint_every)
         if is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
+
+
+def _pass_through(folder, task: Task, encoder, train, evaluation, seed, steps, checkpoint_every) -> None:
+    """Train in ``folder``, going on from a checkpoint there, and fill it with the states after ``steps``."""
+
+    def keep(step: int) -> None:
+        if step in steps and is_first():
+            partial, kept = folder / f"{step}.partial", folder / str(step)
+            for left in (partial, kept):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            partial.mkdir()
+            _write_model(partial, predictor, task)
+            partial.rename(kept)
+
+    with _contained(seed):
+        predictor = _begun(task, encoders.load(encoder), train, seed)
+        inputs = _inputs(predictor, train)
+        what = f"fine-tuning {task.model} on {task.corpus}, seed {seed}, keeping states"
+        _train(folder, predictor, inputs, seed, what, checkpoint_every, keep, steps[-1])
+        for step in steps if is_first() else ():
+            kept = load(folder / str(step))
+            rows = prediction.predict(kept, evaluation)
+            _write_json(folder / str(step) / "scores.json", {"scores": kept.task.score(evaluation, rows)})
+            _write_lines(folder / str(step) / "predictions.jsonl", rows)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _begun(task: Task, encoder: Encoder, train: Sequence, seed: int) -> Predictor:
+    """The encoder, with the recipe's dropout, under a new head."""
+    if task.recipe.dropout is not None:
+        _set_dropout(encoder.model, task.recipe.dropout)
+    return prediction.untrained(task, encoder, tasks.get(task.model).labels(train), seed)
+
+
+def _inputs(predictor: Predictor, train: Sequence) -> Inputs:
+    inputs = predictor.encode(train, targets=True)
+    if not len(inputs):
+        longest = predictor.recipe.max_length
+        raise ValueError(f"none of the {len(train)} training records fits max_length {longest}")
+    return inputs
+
+
+def _steps(recipe: TuningRecipe, order: batches.Order) -> int:
+    return max(1, round(recipe.epochs * order.steps_per_epoch))
 
 
 def _set_dropout(encoder: Any, probability: float) -> None:
@@ -317,14 +392,28 @@ def _contained(seed: int) -> Iterator[None]:
 
 
 def _train(
-    folder: Path, predictor: Predictor, inputs: Inputs, seed: int, what: str, checkpoint_every: float
+    folder: Path,
+    predictor: Predictor,
+    inputs: Inputs,
+    seed: int,
+    what: str,
+    checkpoint_every: float,
+    keep: Callable[[int], None] = lambda step: None,
+    until: int | None = None,
 ) -> tuple[list[dict], dict]:
-    """Train the predictor's model in place: (rows of the loss log, facts about the run)."""
+    """Train the predictor's model in place: (rows of the loss log, facts about the run).
+
+    ``keep`` is called after each step with the number of steps taken; it must leave the model as it is.
+    Training ends after step ``until``, with the rates of the whole run.
+    """
     recipe, encoder = predictor.recipe, predictor.encoder
     if recipe.batch_size % processes():
         raise ValueError(f"batch size {recipe.batch_size} cannot be shared by {processes()} processes")
     order = batches.Order(inputs.lengths, recipe.batch_size, seed)
-    steps = max(1, round(recipe.epochs * order.steps_per_epoch))
+    steps = _steps(recipe, order)
+    until = steps if until is None else until
+    if until > steps:
+        raise ValueError(f"{what}: step {until} asked for, the training has {steps}")
     log_every = -(-steps // LOG_LINES)
     optimizer = BertAdam(parameter_groups(predictor.model, recipe), recipe.learning_rate)
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -338,7 +427,7 @@ def _train(
     first, began, saved, seen = step, time.time(), time.monotonic(), 0
     predictor.model.train()
     with _fast_attention(encoder.model, encoder.device):
-        while step < steps:
+        while step < until:
             chosen = order.at(step)
             torch.manual_seed(store.number([seed, step, int(os.environ.get("RANK", 0))]))  # for dropout
             scale = _scale(step, recipe, steps)
@@ -357,12 +446,13 @@ def _train(
                 row = dict(step=step, epoch=step / order.steps_per_epoch, loss=float(np.mean(sums)))
                 course.append(row | dict(learning_rate=rates[0] * scale, grad_norm=float(norm)))
                 sums = []
+            keep(step)
             if is_first():
-                if step < steps and time.monotonic() - saved >= checkpoint_every:
+                if step < until and time.monotonic() - saved >= checkpoint_every:
                     state = dict(model=predictor.model.state_dict(), optimizer=optimizer.state_dict())
                     checkpoints.save(checkpoint, state | dict(step=step, course=course, sums=sums))
                     saved = time.monotonic()
-                progress.steps(what, step, steps)
+                progress.steps(what, step, until)
     seconds = time.time() - began
     facts = {
         "steps": steps,
@@ -435,7 +525,16 @@ def _write(folder, predictor: Predictor, task: Task, train, evaluation, inputs, 
         "counts": {"train": inputs.counts, "evaluation": counts},
         "training": facts,
     }
-    predictor.model.eval()
+    _write_model(folder, predictor, task)
+    _write_json(folder / "scores.json", report)
+    _write_lines(folder / "training.jsonl", course)
+    _write_lines(folder / "predictions.jsonl", rows)
+    (folder / "untrained.json").unlink()
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _write_model(folder: Path, predictor: Predictor, task: Task) -> None:
+    """Write what :func:`load` reads."""
     predictor.encoder.model.save_pretrained(folder / "encoder")
     predictor.encoder.tokenizer.save_pretrained(folder / "encoder")
     state = {name: x.detach().cpu().contiguous() for name, x in predictor.model.head.state_dict().items()}
@@ -446,11 +545,6 @@ def _write(folder, predictor: Predictor, task: Task, train, evaluation, inputs, 
         "recipe": dataclasses.asdict(task.recipe),
     }
     _write_json(folder / "head.json", settings)
-    _write_json(folder / "scores.json", report)
-    _write_lines(folder / "training.jsonl", course)
-    _write_lines(folder / "predictions.jsonl", rows)
-    (folder / "untrained.json").unlink()
-    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _write_json(path: Path, value) -> None:

@@ -227,6 +227,65 @@ def test_a_killed_run_resumes_to_the_same_weights(step, reference, folder, pairs
     assert [row["step"] for row in resumed.log()] == list(range(1, 11))
 
 
+def _states(folder, pairs, cache, steps, **options):
+    task = Task("NLI", "test", RECIPE)
+    return training.states(task, folder, pairs, pairs, steps=steps, seed=0, cache=cache, **options)
+
+
+def test_states_on_the_way_lead_to_the_tuned_model_file_by_file(reference, folder, pairs, cache):
+    kept = _states(folder, pairs, cache, [1, 4, 10])
+    assert training.count_steps(Task("NLI", "test", RECIPE), folder, pairs) == 10
+    files = sorted(p.relative_to(kept[10].folder) for p in kept[10].folder.rglob("*") if p.is_file())
+    assert len(files) == 8
+    for name in files:
+        if name.name != "scores.json":
+            assert (kept[10].folder / name).read_bytes() == (reference.folder / name).read_bytes(), name
+    assert kept[10].scores == reference.scores and kept[10].report.keys() == {"scores"}
+    # Warm-up is one step, whose rate is 0; after that the weights move, the further the later.
+    start = encoders.load(folder, device="cpu").model.state_dict()
+    moved = {}
+    for step, state in kept.items():
+        weights = safetensors.torch.load_file(state.encoder / "model.safetensors")
+        moved[step] = sum(float((weights[name] - start[name]).norm()) for name in weights)
+    assert moved[1] == 0 < moved[4] < moved[10]
+    # Asked for other steps, the run ends early and passes through the same states.
+    (early,) = _states(folder, pairs, cache, [4]).values()
+    assert early.folder != kept[4].folder and _same(_weights(early), _weights(kept[4]))
+    assert early.predictions() == kept[4].predictions()
+
+
+def test_a_killed_run_resumes_to_the_same_states(folder, pairs, cache, monkeypatch):
+    expected = _states(folder, pairs, cache, [2, 3, 6])
+    other = Store(cache.root / "other")
+
+    def kill(what, done, total):
+        if done == 3:
+            raise Killed
+
+    with pytest.raises(Killed), monkeypatch.context() as patched:
+        patched.setattr(progress, "steps", kill)
+        _states(folder, pairs, other, [2, 3, 6], checkpoint_every=0.0)
+    (work,) = other.root.glob("*/*.partial")
+    (work / "6.partial").mkdir()  # of a run that was killed while it wrote a state
+    seen = []
+    monkeypatch.setattr(progress, "steps", lambda what, done, total: seen.append((done, total)))
+    resumed = _states(folder, pairs, other, [2, 3, 6])
+    assert seen == [(4, 6), (5, 6), (6, 6)]
+    for step, state in expected.items():
+        assert _same(_weights(state), _weights(resumed[step]))
+        assert state.predictions() == resumed[step].predictions()
+    assert {p.name for p in resumed[2].folder.parent.iterdir()} == {"2", "3", "6", "artifact.json"}
+
+
+@pytest.mark.parametrize(("steps", "message"), [
+    ([], "got \\[\\]"), ([0, 1], "from 1 or more"), ([3, 2], "increase"), ([2, 2], "increase"),
+    ([2, 11], "step 11 asked for, the training has 10"),
+])  # fmt: skip
+def test_steps_that_cannot_be_kept_are_refused(steps, message, folder, pairs, cache):
+    with pytest.raises(ValueError, match=message):
+        _states(folder, pairs, cache, steps)
+
+
 def test_leaves_no_trace_in_the_process(folder, pairs, cache, capfd):
     from transformers.utils import logging
 
