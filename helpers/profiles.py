@@ -13,7 +13,7 @@ from typing import Any
 from helpers.corpora import NAMES, TEXTS, named
 from helpers.corpora.edges import SUITE_NAMES
 from helpers.validation import limited, merged, nested, replaced, unknown
-from helpers.vocabulary import CONTROLS
+from helpers.vocabulary import CONTROLS, MODELS
 
 _SEEDS: dict[str, Any] = dict(least=0, below=2**32, different=True)
 _RATE: dict[str, Any] = dict(above=0, most=1)
@@ -126,6 +126,15 @@ class Profile:
     domain_seeds: tuple[int, ...] = limited(
         (), "fine-tuning seeds of that comparison; empty: seeds", **_SEEDS
     )
+    dynamics_models: tuple[str, ...] = limited(
+        ("Dep",), "followed through fine-tuning; empty: none", valid=MODELS, what="model", different=True
+    )
+    dynamics_points: int = limited(
+        10, "of a fine-tuning at which its model is measured, at most: the steps are log-spaced", least=2
+    )
+    dynamics_sizes: tuple[int, ...] = limited(
+        (100, 300, 1000, 3000), "records to tune on, besides all of them", least=1, different=True
+    )
     paths: dict[str, str] = field(
         default_factory=dict,
         metadata={"about": "corpus -> local folder with it", "valid": NAMES, "what": "corpus"},
@@ -204,6 +213,7 @@ PROFILES: dict[str, Profile] = {
             edge=EdgeRecipe(projection=8, hidden=8, learning_rate=1e-2, validate_every=3, max_steps=6),
             sweep_layers=(1,),
             head_rates=(1e-3,),
+            dynamics_sizes=(12,),
         ),
         Profile(
             name="quick",
@@ -222,6 +232,8 @@ PROFILES: dict[str, Profile] = {
             head_rates=(1e-3,),
             domain_share=0.2,
             domain_seeds=(0,),
+            dynamics_points=6,
+            dynamics_sizes=(100,),
         ),
         Profile(
             name="laptop",
@@ -253,6 +265,7 @@ PROFILES: dict[str, Profile] = {
             sweep_layers=(2, 4, 6, 8, 10, 11),
             head_rates=(1e-3,),
             controls=CONTROLS,
+            dynamics_models=MODELS,
         ),
         Profile(
             name="paper",

@@ -32,4 +32,5 @@ ANALYSES = {  # by the name of the table that each writes, in the order of a who
     "truncation": "scores with the upper layers cut off",
     "reinitialisation": "scores with the upper layers drawn anew",
     "controls": "the same scores, similarities and probes where training taught no task",
+    "training_dynamics": "the same along the steps of training, and with more records to train on",
 }

@@ -31,6 +31,7 @@ from helpers.analyses.ablations import (
 )
 
 from helpers.analyses.controls import fine_tuning_controls
+from helpers.analyses.dynamics import training_dynamics
 
 # isort: on
 from helpers.analyses.runner import ANALYSES, AnalysesFailed, analysis, run_all, tables
@@ -41,5 +42,5 @@ __all__ = [
     "headline", "knees", "out_of_domain_rsa", "over_seeds", "pair_probe", "partial_freezing",
     "plain_measure", "predicted_trees", "probing_tasks", "reinitialisation", "rsa_between_layers",
     "rsa_by_rate", "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables",
-    "task_records", "truncation",
+    "task_records", "training_dynamics", "truncation",
 ]  # fmt: skip

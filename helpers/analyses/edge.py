@@ -30,17 +30,20 @@ Splits = dict[str, list[LabelledSpans]]
 # -- tasks and models ------------------------------------------------------------------------------
 
 
-def probing_records(settings: Profile) -> dict[str, Splits]:
+def probing_records(settings: Profile, only: tuple[str, ...] = ()) -> dict[str, Splits]:
     """Records by task and split of the suite's tasks whose corpora are there, within the settings' limits.
 
-    Raises ValueError, naming what is missing, if no task of the suite has one.
+    ``only`` those of these names, if any are given. Raises ValueError, naming what is missing, if no task of
+    the suite has one.
     """
     paths = tuple(sorted(settings.paths.items()))
-    return _records(settings.suite, paths, settings.probe_train, settings.probe_eval)
+    return _records(settings.suite, paths, settings.probe_train, settings.probe_eval, only)
 
 
 @functools.lru_cache(maxsize=2)
-def _records(suite: str, paths: tuple, train: int | None, evaluation: int | None) -> dict[str, Splits]:
+def _records(
+    suite: str, paths: tuple, train: int | None, evaluation: int | None, only: tuple[str, ...]
+) -> dict[str, Splits]:
     folders = dict(paths)
     names = edges.tasks(suite, folders)
     if not names:
@@ -49,6 +52,7 @@ def _records(suite: str, paths: tuple, train: int | None, evaluation: int | None
     return {
         task: {split: edges.load(task, split, suite, paths=folders, limit=n) for split, n in limits.items()}
         for task in names
+        if not only or task in only
     }
 
 

@@ -34,6 +34,15 @@ def _probed(settings: Profile) -> set[str]:
     return _tuned(settings) | (labelled or {"edges"})  # the suite json has what is in that folder
 
 
+def _followed(settings: Profile) -> set[str]:
+    read = {task.corpus for task in settings.tasks if task.model in settings.dynamics_models}
+    if not read:
+        return read
+    trees = {task.corpus for task in settings.tasks if task.model == "Dep"}
+    source = edges.suite_sources(settings.suite).get("POS")
+    return read | trees | {settings.text} | set(source.corpora if source else ["edges"])
+
+
 # Analysis -> the corpora that it reads.
 READS: dict[str, Callable[[Profile], set[str]]] = {
     "finetuning": _tuned,
@@ -50,6 +59,7 @@ READS: dict[str, Callable[[Profile], set[str]]] = {
     "truncation": _swept,
     "reinitialisation": _swept,
     "controls": lambda settings: _compared(settings) | _probed(settings) if settings.controls else set(),
+    "training_dynamics": _followed,
 }
 
 

@@ -54,7 +54,11 @@ def treebank(settings: Profile) -> Treebank:
 
 
 def probes(
-    settings: Profile, bank: Treebank, encoder: Encoder, seeds: Iterable[int]
+    settings: Profile,
+    bank: Treebank,
+    encoder: Encoder,
+    seeds: Iterable[int],
+    kinds: Iterable[str] = structural.KINDS,
 ) -> dict[tuple[str, int], Path]:
     """Folders of an encoder's trained and evaluated probes, by (kind, probe seed), in the store.
 
@@ -86,7 +90,7 @@ def probes(
     folders = {}
     with Store().scratch("structural-states", source) as states:
         for seed in seeds:
-            for kind in structural.KINDS:
+            for kind in kinds:
                 spec = {"schema": SCHEMA, "kind": kind, "seed": seed} | source | recipe
                 make = functools.partial(build, kind=kind, seed=seed, states=states)
                 folders[kind, seed] = Store().get("structural-probe", spec, make)

@@ -2,8 +2,8 @@
 
 Optimisation follows google-research/bert: :class:`BertAdam`, gradients clipped to norm 1, linear warm-up
 and linear decay to zero. The schedule is Hugging Face's: after a warm-up of a tenth of the steps its rates
-are 1 / .9 of google-research/bert's, whose decay begins at the first step. ``torchrun`` spreads a run over GPUs and nodes; ``batch_size`` is that of all
-processes together.
+are 1 / .9 of google-research/bert's, whose decay begins at the first step. ``torchrun`` spreads a run over
+GPUs and nodes; ``batch_size`` is that of all processes together.
 """
 
 import contextlib
@@ -36,6 +36,7 @@ from helpers.profiles import Task, TuningRecipe
 CLIP = 1.0
 LOG_LINES = 100  # of the loss log, at most
 CHECKPOINT = "checkpoint.pt"
+STATES = "finetuning-states"  # kind of artifact
 CPU_PIECES = 2048  # wordpieces that a CPU takes at once
 MULTIPLE = 8  # lengths are padded to a multiple of this: new shapes cost time and memory
 
@@ -180,7 +181,7 @@ def states(
     def build(folder: Path) -> None:
         _pass_through(folder, task, encoder, train, evaluation, seed, steps, checkpoint_every)
 
-    folder = get_together(cache, "finetuning-states", spec, build)
+    folder = get_together(cache, STATES, spec, build)
     return {step: FineTuned(folder / str(step)) for step in steps}
 
 
