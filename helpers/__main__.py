@@ -3,6 +3,7 @@
 import argparse
 import ast
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -73,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--only", action="append", default=[], metavar="ANALYSIS", help="this one alone; may be repeated"
     )
-    run.add_argument("--record", action="store_true", help="also copy the results into book/recorded/")
+    run.add_argument(
+        "--record", nargs="?", const=True, metavar="RUN", type=_run_name,
+        help="also copy the results into book/recorded/RUN; default: the profile's name",
+    )  # fmt: skip
     run.add_argument(
         "--executor",
         metavar="WHERE",
@@ -99,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--set", **_assignments("a setting of the recipe, such as seed=1 or tokens=5e7"))
     pretrain.set_defaults(run=_pretrain)
     return parser
+
+
+def _run_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: a run's name has small letters, digits, - and _")
+    return text
 
 
 def _assignments(what: str) -> dict[str, Any]:
@@ -195,7 +205,8 @@ def _run(options: argparse.Namespace) -> int:
     inputs.check(settings, options.only)
     inputs.fetch(settings, options.only)
     try:
-        analyses.run_all(settings, only=options.only, record=options.record, workers=workers)
+        record = settings.name if options.record is True else options.record or ""
+        analyses.run_all(settings, only=options.only, record=record, workers=workers)
     except analyses.AnalysesFailed as error:  # what there is to trace has been shown
         print(f"helpers: {error}", file=sys.stderr)
         return 2 if error.mendable else 1

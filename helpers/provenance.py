@@ -32,7 +32,9 @@ def entry(settings: profiles.Profile) -> dict:
     import torch
 
     chosen = dataclasses.asdict(settings)
-    chosen["paths"] = sorted(settings.paths)  # where the folders lie does not change the result
+    # Where folders lie does not change the result.
+    chosen |= {"encoder": Path(settings.encoder).name} if Path(settings.encoder).is_absolute() else {}
+    chosen["paths"] = sorted(settings.paths)
     return {
         "commit": commit(),
         "code": code_hash(),

@@ -151,8 +151,8 @@ def saved(analysis: str, settings: Profile) -> pd.DataFrame | None:
     return _parsed(path, content)
 
 
-def record(analysis: str, settings: Profile) -> None:
-    """Copy an analysis's table and provenance into ``book/recorded/<profile>/``.
+def record(analysis: str, settings: Profile, run: str) -> None:
+    """Copy an analysis's table and provenance into ``book/recorded/<run>/``.
 
     Raises ValueError if either is damaged.
     """
@@ -160,21 +160,19 @@ def record(analysis: str, settings: Profile) -> None:
     entry, content = provenance.read(path.parent)[analysis], path.read_bytes()
     if problem := provenance.damage(entry, content):
         raise ValueError(f"{path}: {problem}")
-    provenance.add_entry(RECORDED / settings.name, analysis, entry, content)
+    provenance.add_entry(RECORDED / run, analysis, entry, content)
 
 
-def recorded(profile: str, analysis: str) -> tuple[pd.DataFrame, dict]:
+def recorded(run: str, analysis: str) -> tuple[pd.DataFrame, dict]:
     """Results committed with the book and their provenance.
 
     Raises FileNotFoundError listing the recorded runs that there are, and ValueError for a table that is not
     the recorded one.
     """
-    path = RECORDED / profile / f"{analysis}.csv"
+    path = RECORDED / run / f"{analysis}.csv"
     if not path.exists():
         there = sorted(f"{p.parent.name}/{p.stem}" for p in RECORDED.glob("*/*.csv"))
-        raise FileNotFoundError(
-            f"no recorded run {profile}/{analysis}; there are: {', '.join(there) or 'none'}"
-        )
+        raise FileNotFoundError(f"no recorded run {run}/{analysis}; there are: {', '.join(there) or 'none'}")
     entry = provenance.read(path.parent).get(analysis, {})
     return _recorded_table(path, entry), entry
 

@@ -180,6 +180,24 @@ def test_recording_needs_a_clone(run, monkeypatch, tmp_path, capsys):
     assert "--record needs a clone of the repository" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "given, run_name", [([], ""), (["--record"], "smoke"), (["--record", "minilm-2"], "minilm-2")]
+)
+def test_a_run_is_recorded_by_its_profiles_name_or_another(run, monkeypatch, tmp_path, given, run_name):
+    asked = []
+    monkeypatch.setattr(results, "RECORDED", tmp_path)
+    monkeypatch.setattr(analyses, "run_all", lambda settings, **options: asked.append(options["record"]))
+    assert command_line.main(["run", "--profile", "smoke", *given]) == 0
+    assert asked == [run_name]
+
+
+def test_a_recorded_run_needs_a_plain_name(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(["run", "--record", "../elsewhere"])
+    assert stopped.value.code == 2
+    assert "'../elsewhere': a run's name has small letters, digits, - and _" in capsys.readouterr().err
+
+
 def test_data_lists_sizes_licences_and_checksums(tmp_path):
     shown = helpers("data", FINETUNING_BOOK_HOME=str(tmp_path)).stdout
     for text in (

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 
 import torch
@@ -46,6 +47,19 @@ def test_overridden_settings_do_not_overwrite_the_profiles_results():
 def test_local_folders_are_not_told_in_the_provenance():
     settings = profiles.settings("smoke", paths={"ud-ewt": "/home/someone/ewt"})
     assert "/home/someone" not in json.dumps(provenance.entry(settings))
+
+
+def test_of_an_encoders_folder_the_name_is_told(tmp_path):
+    from helpers import encoders
+
+    folder = tmp_path / "minilm-mlm"
+    shutil.copytree(encoders.resolve("tiny"), folder)
+    settings = profiles.settings("smoke", encoder=str(folder))
+    saved = provenance.entry(settings)
+    assert saved["settings"]["encoder"] == "minilm-mlm" and str(tmp_path) not in json.dumps(saved)
+    assert provenance.encoder_name(saved) == "minilm-mlm"
+    assert provenance.is_current(json.loads(json.dumps(saved)), settings)
+    assert not provenance.is_current(json.loads(json.dumps(saved)), SETTINGS)
 
 
 def test_the_number_of_threads_is_recorded_and_decides_nothing():

@@ -109,7 +109,7 @@ def test_an_entry_that_was_changed_is_not_believed(home, said):
 def test_a_recorded_table_is_the_one_that_was_recorded(home, monkeypatch):
     monkeypatch.setattr(results, "RECORDED", home / "recorded")
     folder = _tables("rsa")
-    results.record("rsa", SETTINGS)
+    results.record("rsa", SETTINGS, "smoke")
     path = home / "recorded" / "smoke" / "rsa.csv"
     frame, entry = results.recorded("smoke", "rsa")
     assert entry["table"] == results.store.sha256(path) and frame["value"].tolist() == [0.5]
@@ -122,7 +122,7 @@ def test_a_recorded_table_is_the_one_that_was_recorded(home, monkeypatch):
     assert results.recorded("smoke", "rsa")[0]["value"].tolist() == [0.9]
     (folder / "rsa.csv").write_text("")
     with pytest.raises(ValueError, match="not the table"):
-        results.record("rsa", SETTINGS)
+        results.record("rsa", SETTINGS, "smoke")
 
 
 def test_unknown_and_missing_columns_are_named(tmp_path):
@@ -136,7 +136,7 @@ def test_unknown_and_missing_columns_are_named(tmp_path):
 def test_recorded_runs_are_copied_and_listed(home, monkeypatch):
     monkeypatch.setattr(results, "RECORDED", home / "recorded")
     results.save("rsa", results.table([ROW | dict(value=0.5)]), SETTINGS)
-    results.record("rsa", SETTINGS)
+    results.record("rsa", SETTINGS, "smoke")
     frame, source = results.recorded("smoke", "rsa")
     assert frame["value"].tolist() == [0.5] and source["settings"]["name"] == "smoke"
     with pytest.raises(FileNotFoundError, match="no recorded run paper/rsa; there are: smoke/rsa"):

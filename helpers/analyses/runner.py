@@ -95,9 +95,9 @@ class AnalysesFailed(RuntimeError):
 
 
 def run_all(
-    settings: Profile, *, only: Sequence[str] = (), record: bool = False, workers: Workers | None = None
+    settings: Profile, *, only: Sequence[str] = (), record: str = "", workers: Workers | None = None
 ) -> None:
-    """Run every analysis, or those named; with ``record`` also copy the tables into ``book/recorded/``.
+    """Run every analysis, or those named; ``record`` is the folder of ``book/recorded/`` to copy tables into.
 
     With ``workers``, they compute the analyses' points first; the tables are computed here in any case. A
     point that failed there is not tried again here.
@@ -114,7 +114,7 @@ def run_all(
     if left := Store().clean() + remove_temporary(results.folder(settings)):
         progress.say(f"deleted what killed runs left: {left} folders and temporary files")
     lost = fan.compute(_points(names, settings), workers) if workers else {}
-    expected = _seconds(settings)
+    expected = _seconds(settings, record)
     failed: dict[str, list[str]] = {}  # by reason
     mendable = True
     for number, name in enumerate(names):
@@ -137,7 +137,7 @@ def run_all(
             mendable = False
         else:
             if record:
-                results.record(name, settings)
+                results.record(name, settings, record)
             if points := frame.attrs["failed"]:
                 failed.setdefault(f"lacks {len(points)} points that failed", []).append(name)
                 mendable = False
@@ -147,9 +147,9 @@ def run_all(
         raise AnalysesFailed(f"{count} of {len(names)} analyses failed: {reasons}", mendable)
 
 
-def _seconds(settings: Profile) -> dict[str, float]:
-    """What the analyses took when they last ran with these settings, or when the profile was recorded."""
-    for folder in (results.folder(settings), results.RECORDED / settings.name):
+def _seconds(settings: Profile, record: str) -> dict[str, float]:
+    """What the analyses took when they last ran with these settings, or when they were recorded."""
+    for folder in (results.folder(settings), results.RECORDED / (record or settings.name)):
         with contextlib.suppress(OSError, ValueError):  # not there, or damaged
             return {name: entry.get("seconds") or 0 for name, entry in provenance.read(folder).items()}
     return {}

@@ -40,7 +40,7 @@ def test_a_failure_is_reported_and_the_others_are_recorded(three, monkeypatch):
     with pytest.raises(
         RuntimeError, match=r"1 of 3 analyses failed: second \(FloatingPointError: loss is nan"
     ):
-        analyses.run_all(SETTINGS, record=True)
+        analyses.run_all(SETTINGS, record="smoke")
     assert sorted(p.stem for p in three.glob("*.csv")) == ["first", "third"]
     assert any("loss is nan at step 3" in message for message in messages)
 
@@ -67,7 +67,7 @@ def test_points_that_failed_fail_the_run_once_the_table_is_recorded(registry):
     row = dict(analysis="swept", metric="las", value=0.25)
     runner.analysis("swept")(lambda settings: ([row], dict(failed={"layer 3": "loss is nan"})))
     with pytest.raises(runner.AnalysesFailed, match=r"swept \(lacks 1 points that failed\)") as caught:
-        analyses.run_all(SETTINGS, record=True)
+        analyses.run_all(SETTINGS, record="smoke")
     assert not caught.value.mendable and (registry / "swept.csv").exists()
 
 
@@ -83,7 +83,7 @@ def test_time_left_is_that_of_the_last_run_or_of_the_recorded_one(three, monkeyp
 
 
 def test_a_choice_of_analyses(three):
-    analyses.run_all(SETTINGS, only=["third"], record=True)
+    analyses.run_all(SETTINGS, only=["third"], record="smoke")
     assert [p.stem for p in three.glob("*.csv")] == ["third"]
     with pytest.raises(ValueError, match="unknown analysis 'fourth'; valid: first, second, third"):
         analyses.run_all(SETTINGS, only=["fourth"])
