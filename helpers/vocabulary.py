@@ -32,5 +32,8 @@ ANALYSES = {  # by the name of the table that each writes, in the order of a who
     "truncation": "scores with the upper layers cut off",
     "reinitialisation": "scores with the upper layers drawn anew",
     "controls": "the same scores, similarities and probes where training taught no task",
+    "description_length": "how many bits probes of each layer save in sending parts of speech",
+    "amnesic": "scores of models whose heads see states without parts of speech or relations",
     "training_dynamics": "the same along the steps of training, and with more records to train on",
+    "similarity_measures": "similarity to Base by six measures, and of all layers with one another",
 }

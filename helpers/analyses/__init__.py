@@ -31,16 +31,20 @@ from helpers.analyses.ablations import (
 )
 
 from helpers.analyses.controls import fine_tuning_controls
+from helpers.analyses.description_length import description_lengths
+from helpers.analyses.amnesic import amnesic_probing
 from helpers.analyses.dynamics import training_dynamics
+from helpers.analyses.similarity_measures import compare_measures
 
 # isort: on
 from helpers.analyses.runner import ANALYSES, AnalysesFailed, analysis, run_all, tables
 
 __all__ = [
-    "ANALYSES", "AnalysesFailed", "MEASURES", "analysis", "compare_layers", "control_tasks",
-    "corpus_baselines", "edge_probing", "fine_tuned", "fine_tuning", "fine_tuning_controls", "from_above",
-    "headline", "knees", "out_of_domain_rsa", "over_seeds", "pair_probe", "partial_freezing",
-    "plain_measure", "predicted_trees", "probing_tasks", "reinitialisation", "rsa_between_layers",
-    "rsa_by_rate", "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables",
-    "task_records", "training_dynamics", "truncation",
+    "ANALYSES", "AnalysesFailed", "MEASURES", "amnesic_probing", "analysis", "compare_layers",
+    "compare_measures", "control_tasks", "corpus_baselines", "description_lengths", "edge_probing",
+    "fine_tuned", "fine_tuning", "fine_tuning_controls", "from_above", "headline", "knees",
+    "out_of_domain_rsa", "over_seeds", "pair_probe", "partial_freezing", "plain_measure",
+    "predicted_trees", "probing_tasks", "reinitialisation", "rsa_between_layers", "rsa_by_rate",
+    "rsa_of", "rsa_to_base", "run_all", "sample_rows", "structural_probes", "tables", "task_records",
+    "training_dynamics", "truncation",
 ]  # fmt: skip

@@ -39,8 +39,15 @@ def _followed(settings: Profile) -> set[str]:
     if not read:
         return read
     trees = {task.corpus for task in settings.tasks if task.model == "Dep"}
-    source = edges.suite_sources(settings.suite).get("POS")
-    return read | trees | {settings.text} | set(source.corpora if source else ["edges"])
+    known = edges.suite_sources(settings.suite)
+    labelled = {c for name in settings.dynamics_probing if name in known for c in known[name].corpora}
+    if settings.dynamics_probing and not known:  # the suite json
+        labelled = {"edges"}
+    return read | trees | labelled | {settings.text}
+
+
+def _read_by_heads(settings: Profile) -> set[str]:
+    return _probed(replace(settings, tasks=tuple(t for t in settings.tasks if t.model in ("Dep", "QA"))))
 
 
 # Analysis -> the corpora that it reads.
@@ -59,7 +66,10 @@ READS: dict[str, Callable[[Profile], set[str]]] = {
     "truncation": _swept,
     "reinitialisation": _swept,
     "controls": lambda settings: _compared(settings) | _probed(settings) if settings.controls else set(),
+    "description_length": _probed,
+    "amnesic": _read_by_heads,
     "training_dynamics": _followed,
+    "similarity_measures": _compared,
 }
 
 
