@@ -31,6 +31,9 @@ METRICS = {
     **STRUCTURAL,
     "micro_f1_layer": "micro-F1",
     "control_accuracy": "control accuracy",
+    "codelength": "bits per label",
+    "control_codelength": "bits per control label",
+    "codelength_gap": "control minus task, bits",
 }
 
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import encoders, progress
+from helpers import encoders, progress, statistics
 from helpers.analyses.finetuning import fine_tuned, headline, probing_seeds, task_records, tunings
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora import sample
@@ -22,6 +22,7 @@ from helpers.encoders import Encoder
 from helpers.finetuning import batches
 from helpers.finetuning.tasks import TASKS
 from helpers.profiles import Profile, TuningRecipe
+from helpers.statistics import Estimate
 from helpers.vocabulary import RANDOM_SEED
 
 STRENGTH = 0.01  # scikit-learn's C, on features of unit variance
@@ -32,8 +33,10 @@ MOST = 20_000  # pairs to train on: of all layers their states take some gigabyt
 def pair_probe(settings: Profile) -> Rows:
     """Accuracy of logistic regressions of NLI's labels on frozen states (analysis ``pair_probe``).
 
-    ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece, or
-    ``segments``, the mean of the premise's and that of the hypothesis's, one beside the other; features are
+    ``inputs`` is what the classifier sees of a ``layer``: ``cls``, the state of the first wordpiece,
+    ``mean``, the mean of all wordpieces of the text (Mosbach et al. 2020 compare the two), or ``segments``,
+    the mean of the premise's and that of the hypothesis's, one beside the other; ``mean_minus_cls`` has the
+    difference of the first two's accuracies, paired, as metric ``accuracy_difference``. Features are
     standardised. They are trained on the records that the NLI model is tuned on, at most ``MOST``, and
     evaluated on those that it is evaluated on, as :func:`headline` does. Models: Base, Random, and the NLI
     model of the first seed that is probed. Without an NLI task the table is empty.
@@ -53,13 +56,19 @@ def pair_probe(settings: Profile) -> Rows:
     for model, seed, encoder in models:
         progress.say(f"linear probes of pairs on {encoder.name}")
         seen, unseen = (states(encoder, part, task.recipe) for part in (train, evaluation))
+        row: Row = dict(analysis="pair_probe", model=model, task=task.corpus, seed=seed, n=len(evaluation))
+        accuracy: dict[tuple[str, int], Estimate] = {}
         for view in seen:
             for layer, x, y in zip(encoder.layers, seen[view], unseen[view], strict=True):
                 right = _classifier().fit(x, labels).predict(y) == gold
                 predictions = [dict(correct=float(r), total=1) for r in right]
-                row: Row = dict(analysis="pair_probe", metric="accuracy", model=model, task=task.corpus)
-                row |= dict(inputs=view, layer=layer, seed=seed, n=len(evaluation))
-                yield row | headline(evaluation, predictions, settings).numbers()
+                accuracy[view, layer] = headline(evaluation, predictions, settings)
+                own = row | dict(metric="accuracy", inputs=view, layer=layer)
+                yield own | accuracy[view, layer].numbers()
+        for layer in encoder.layers:
+            gain = statistics.difference(accuracy["mean", layer], accuracy["cls", layer])
+            own = row | dict(metric="accuracy_difference", inputs="mean_minus_cls", layer=layer)
+            yield own | gain.numbers()
 
 
 def _classifier() -> Pipeline:
@@ -67,18 +76,17 @@ def _classifier() -> Pipeline:
 
 
 def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dict[str, np.ndarray]:
-    """Vectors of pairs, read as in fine-tuning, float32: ``cls`` (n_layers, n_pairs, d) and ``segments``
-    (n_layers, n_pairs, 2 d), means of premise and hypothesis, special wordpieces left out.
+    """Vectors of pairs, read as in fine-tuning, float32: ``cls`` and ``mean`` (n_layers, n_pairs, d), and
+    ``segments`` (n_layers, n_pairs, 2 d), means of premise and hypothesis; all means without special
+    wordpieces.
 
     Raises ValueError if the recipe's ``max_length`` is beyond the encoder's.
     """
     inputs = TASKS["NLI"].encode(pairs, encoder, recipe, (), targets=False)
     before, between, after, _ = encoder.templates[True]
     shape = len(encoder.layers), len(inputs)
-    vectors = {
-        "cls": np.empty((*shape, encoder.width), np.float32),
-        "segments": np.empty((*shape, 2 * encoder.width), np.float32),
-    }
+    widths = {"cls": 1, "mean": 1, "segments": 2}
+    vectors = {view: np.empty((*shape, n * encoder.width), np.float32) for view, n in widths.items()}
     with batches.evaluating(encoder):
         for chosen, batch in batches.padded(inputs, encoder):
             output = encoder.model(**batch, output_hidden_states=True)
@@ -89,4 +97,6 @@ def states(encoder: Encoder, pairs: Sequence[Pair], recipe: TuningRecipe) -> dic
                 parts = slice(len(before), end), slice(end + len(between), len(ids) - len(after))
                 means = [own[:, part].sum(1) / max(1, part.stop - part.start) for part in parts]
                 vectors["cls"][:, i], vectors["segments"][:, i] = own[:, 0], torch.cat(means, 1)
+                text = torch.cat([own[:, part] for part in parts], 1)
+                vectors["mean"][:, i] = text.sum(1) / max(1, text.shape[1])
     return vectors

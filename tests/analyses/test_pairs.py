@@ -41,6 +41,8 @@ def test_vectors_are_those_of_each_pair_read_alone():
             of = np.array([-1 if s is None else s for s in batch.sequence_ids(0)])
             means = torch.cat([layer[0][of == number].mean(0) for number in (0, 1)])
             np.testing.assert_allclose(found["segments"][k, i], means, atol=2e-2)
+            whole = layer[0][(of == 0) | (of == 1)].mean(0)
+            np.testing.assert_allclose(found["mean"][k, i], whole, atol=2e-2)
 
 
 def test_a_word_that_gives_the_label_away_is_read_off_the_words_and_not_off_cls_below_the_blocks():
@@ -67,8 +69,12 @@ def test_the_table_has_every_layer_of_three_models(tmp_path, monkeypatch):
     for model, seed in (("Base", None), ("Random", 1000), ("NLI", 3)):
         own = frame[frame["model"] == model]
         assert own["seed"].dropna().unique().tolist() == ([] if seed is None else [seed])
-        for view in ("cls", "segments"):
+        for view in ("cls", "mean", "segments", "mean_minus_cls"):
             assert own[own["inputs"] == view]["layer"].tolist() == layers
+        cls, mean, gain = (
+            own[own["inputs"] == view]["value"].to_numpy() for view in ("cls", "mean", "mean_minus_cls")
+        )
+        np.testing.assert_allclose(gain, mean - cls, atol=1e-12)
     assert frame["value"].between(frame["ci_low"], frame["ci_high"]).all()
     assert (frame["n"] == settings.task("NLI").eval_limit).all()
 
