@@ -86,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set-executor", **_assignments("an option of it, such as partition=gpu"))
     run.set_defaults(run=_run)
 
+    handout = commands.add_parser("handout", help="write the notebooks without solutions, for a class")
+    handout.add_argument("--out", type=Path, required=True, help="folder for them")
+    handout.add_argument("--only", metavar="TEXT", help="the notebooks whose name contains this")
+    handout.set_defaults(run=_handout)
+
     data = commands.add_parser("data", help="list, fetch and verify the corpora")
     data.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
     data.add_argument("names", nargs="*", metavar="corpus", help="default: those of the quick profile")
@@ -211,6 +216,15 @@ def _run(options: argparse.Namespace) -> int:
         print(f"helpers: {error}", file=sys.stderr)
         return 2 if error.mendable else 1
     return 0
+
+
+def _handout(options: argparse.Namespace) -> None:
+    from helpers import book, handout
+
+    root = book.source_root()
+    sources = [root / name for name in book.named(root, options.only)]
+    for path in handout.write(options.out.expanduser().absolute(), sources):
+        print(path)
 
 
 def _data(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from helpers import profiles, progress, provenance, results, store
 from helpers.analyses import inputs
 from helpers.validation import nested
 
-SOURCES = ("_config.yml", "_toc.yml", "book")
+SOURCES = ("_config.yml", "_toc.yml", "CHANGELOG.md", "book")
 OPTIONS = ("-W", "-n", "--keep-going", "--quiet")  # warnings are errors, references must resolve
 
 
@@ -55,6 +55,15 @@ def notebooks(root: Path) -> list[Path]:
     return [Path(f"{n}.ipynb") for n in names if (root / f"{n}.ipynb").is_file()]
 
 
+def named(root: Path, only: str | None) -> list[Path]:
+    """Those of :func:`notebooks` whose name contains ``only``; None: all. Raises ValueError for none."""
+    chosen = [n for n in notebooks(root) if only is None or only in n.stem]
+    if not chosen:
+        names = ", ".join(n.stem for n in notebooks(root))
+        raise ValueError(f"no notebook's name contains {only!r}; there are: {names}")
+    return chosen
+
+
 def build(
     profile: str = "quick", *, only: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> int:
@@ -68,10 +77,7 @@ def build(
     overrides = overrides or {}
     settings = profiles.settings(profile, **overrides)
     root = source_root()
-    chosen = [n for n in notebooks(root) if only is None or only in n.stem]
-    if not chosen:
-        names = ", ".join(n.stem for n in notebooks(root))
-        raise ValueError(f"no notebook's name contains {only!r}; there are: {names}")
+    chosen = named(root, only)
     inputs.check(settings)
     output = store.home() / "_build"
     stage = output / "stage"

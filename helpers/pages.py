@@ -1,0 +1,187 @@
+"""What pages say of the book's own files, made when they are built: a Sphinx extension.
+
+How long each notebook takes stands in its metadata, how the book is cited in ``CITATION.cff``, and what
+recorded runs were computed on beside their tables, and nowhere else. Pages show them by the names in
+:data:`TEXTS` between double braces; notebooks get a line below their title.
+"""
+
+import copy
+import importlib
+import itertools
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from helpers import book
+
+PROFILE = "quick"  # at which notebooks' minutes are shown
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.connect("source-read", _read)
+    app.connect("autodoc-process-docstring", _plain)
+    app.connect("missing-reference", _where_defined)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def duration(minutes: float) -> str:
+    """In words: seconds to the nearest five below a minute and a half, whole minutes above."""
+    if minutes < 1.5:
+        return f"about {max(5, 5 * round(12 * minutes))} seconds"
+    return f"about {minutes:.0f} minutes"
+
+
+def timed(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook, as JSON, with a line below its title that says how long it takes.
+
+    Unchanged if its metadata has no minutes at the profile shown.
+    """
+    minutes = notebook["metadata"].get("minutes", {}).get(PROFILE)
+    if minutes is None:
+        return notebook
+    line = (
+        f"*Takes {duration(minutes)} on two cores at the {PROFILE} profile, in a run of the whole book that "
+        "begins with an empty store. By itself it first computes what earlier ones would have left there.*"
+    )
+    changed = copy.deepcopy(notebook)
+    title, *rest = "".join(changed["cells"][0]["source"]).split("\n")
+    changed["cells"][0]["source"] = "\n".join([title, "", line, *rest])
+    return changed
+
+
+def times(root: Path) -> str:
+    """Table in Markdown of the notebooks in the table of contents, with what each takes, and their sum."""
+    rows, total = [], 0.0
+    for name in book.notebooks(root):
+        notebook = json.loads((root / name).read_text(encoding="utf-8"))
+        minutes = notebook["metadata"].get("minutes", {}).get(PROFILE)
+        total += minutes or 0
+        title = "".join(notebook["cells"][0]["source"]).split("\n")[0].removeprefix("# ")
+        shown = "not measured" if minutes is None else duration(minutes)
+        rows.append(f"| {name.stem[:2]} | [{title}](../{name.as_posix()}) | {shown} |")
+    rows.append(f"| | All of them | {duration(total)} |")
+    return "\n".join(["| | Notebook | Time |", "|---|---|---|", *rows])
+
+
+def citation(root: Path) -> str:
+    """BibTeX entries of the book and of the paper, as ``CITATION.cff`` has them, in a fenced block."""
+    cff = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = cff["preferred-citation"]
+    book = {"author": _names(cff["authors"]), "title": cff["title"], "version": cff["version"]}
+    book |= {"note": f"Licence {cff['license']}"}
+    article = {
+        "author": _names(paper["authors"]),
+        "title": paper["title"],
+        "booktitle": paper["collection-title"],
+        "publisher": paper["publisher"]["name"],
+        "year": paper["year"],
+        "pages": f"{paper['start']}--{paper['end']}",
+        "doi": paper["doi"],
+        "url": paper["url"],
+    }
+    entries = [("software", "what-happens-to-bert", book), ("inproceedings", "merchant2020", article)]
+    blocks = []
+    for kind, key, fields in entries:
+        lines = [f"  {name:<9} = {{{value}}}" for name, value in fields.items()]
+        blocks.append(f"@{kind}{{{key},\n" + ",\n".join(lines) + "\n}")
+    return "```bibtex\n" + "\n\n".join(blocks) + "\n```"
+
+
+def _names(authors: list[dict[str, str]]) -> str:
+    """Authors as BibTeX has them; a group's name in braces, so that it is not taken apart."""
+    people = [
+        f"{{{a['name']}}}" if "name" in a else f"{a['family-names']}, {a['given-names']}" for a in authors
+    ]
+    return " and ".join(people)
+
+
+def recorded(root: Path) -> str:
+    """Table in Markdown of what the recorded runs were computed on."""
+    rows = []
+    for file in sorted((root / "book" / "recorded").glob("*/provenance.json")):
+        kinds: dict[tuple[str, ...], int] = {}
+        for saved in json.loads(file.read_text(encoding="utf-8")).values():
+            packages = saved.get("packages", {})
+            hardware = saved.get("hardware", "not recorded")  # a list where training moved between machines
+            kind = (
+                hardware if isinstance(hardware, str) else "; ".join(hardware),
+                str(saved.get("threads", "not recorded")),
+                str(saved.get("python", "not recorded")),
+                str(packages.get("torch", "not recorded")),
+            )
+            kinds[kind] = kinds.get(kind, 0) + 1
+        rows += [f"| {file.parent.name} | {n} | {' | '.join(kind)} |" for kind, n in kinds.items()]
+    head = "| Run | Tables | Hardware | Threads | Python | PyTorch |\n|---|---|---|---|---|---|"
+    return "\n".join([head, *rows])
+
+
+def modules(root: Path) -> str:
+    """A section in Markdown for each room and module of the package, filled by autodoc."""
+    parts, rooms = [], set()
+    for file in sorted((root / "helpers").rglob("*.py")):
+        name = ".".join(file.relative_to(root).with_suffix("").parts)
+        if file.stem.startswith("__"):
+            continue
+        room = ".".join(name.split(".")[:2])
+        if room != name and room not in rooms:
+            rooms.add(room)
+            parts.append(f"## `{room}`\n\n```{{eval-rst}}\n.. automodule:: {room}\n```")
+        mark = "##" if room == name else "###"
+        parts.append(f"{mark} `{name}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```")
+    return "\n\n".join(parts)
+
+
+TEXTS: dict[str, Callable[[Path], str]] = {
+    "times": times,
+    "citation": citation,
+    "recorded": recorded,
+    "modules": modules,
+}
+
+
+def _read(app: Any, name: str, source: list[str]) -> None:
+    if str(app.env.doc2path(name)).endswith(".ipynb"):
+        source[0] = json.dumps(timed(json.loads(source[0])))
+    for text, made in TEXTS.items():
+        mark = f"{{{{ {text} }}}}"
+        if mark in source[0]:
+            source[0] = source[0].replace(mark, made(book.source_root()))
+
+
+def _where_defined(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """A reference to a name of a room as one to where it is defined, or as plain text if it has no entry.
+
+    None, which is a warning, for a name that does not exist.
+    """
+    parent, _, name = str(node.get("reftarget", "")).rpartition(".")
+    if node.get("refdomain") != "py" or not parent.startswith("helpers."):
+        return None
+    try:
+        found = getattr(importlib.import_module(parent), name)
+    except (ImportError, AttributeError):
+        return None
+    place = f"{getattr(found, '__module__', parent)}.{name}"
+    domain = env.get_domain("py")
+    return (
+        domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], place, node, content)
+        or content
+    )
+
+
+def _plain(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """In docstrings, only roles and double backticks are markup; bars, stars and indents mean themselves."""
+    made: list[str] = []
+    for blank, group in itertools.groupby(lines, key=lambda line: not line.strip()):
+        paragraph = list(group)
+        indents = {len(line) - len(line.lstrip()) for line in paragraph}
+        uneven = not blank and len(indents) > 1
+        for line in paragraph:
+            parts = re.split(r"(``.*?``|:\w+:`.*?`)", line)
+            parts[::2] = [re.sub(r"([|*]|_\b(?!\w))", r"\\\1", part) for part in parts[::2]]
+            made.append(("| " if uneven else "") + "".join(parts))
+    lines[:] = made
