@@ -1,5 +1,6 @@
 """Figures: a tidy table in, Axes out. One style, one colour and marker per model throughout the book."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -260,6 +261,46 @@ def text_curves(
             _curve(rows, ax, colour, marker, label, dashed)
     ax.set_xlabel("layer")
     return ax
+
+
+def courses(
+    frame: pd.DataFrame, metrics: dict[str, str], layers: Sequence[int], *, xlabel: str
+) -> np.ndarray:
+    """Measures over the course of training: a row of panels per model, in it a panel per metric.
+
+    ``frame`` has columns of results, ``at``, the place on the logarithmic axis, and ``dashed``; rows where
+    that is true make lines that are dashed, with hollow markers. Metrics with layers have a line for each of
+    ``layers``, others one black line. ``metrics`` gives their titles, in order; those of one title share a
+    panel. Rows of model Base, without ``at``, are drawn dotted. Returns the Axes, (n_models, n_panels).
+    """
+    models = [model for model in _in_order(frame) if model != "Base"]
+    titles = list(dict.fromkeys(metrics.values()))
+    size = (10, 2.9 * len(models))
+    figure, grid = plt.subplots(len(models), len(titles), figsize=size, sharex="row", squeeze=False)
+    palette = sns.color_palette("viridis", len(layers) + 1)  # the lightest is hard to see
+    looks: dict[int | None, tuple] = {None: ("black", "o")}
+    looks |= dict(zip(layers, zip(palette, itertools.cycle("osD^vPX<>*hpd"), strict=False), strict=False))
+    for (model, title), ax in zip(itertools.product(models, titles), grid.flat, strict=True):
+        chosen = frame[(frame["metric"].map(metrics) == title) & frame["model"].isin([model, "Base"])]
+        for layer, (colour, marker) in looks.items():
+            here = chosen["layer"].isna() if layer is None else chosen["layer"].eq(layer).fillna(False)
+            for base in chosen[here & (chosen["model"] == "Base")]["value"]:
+                ax.axhline(base, color=colour, linestyle=":", linewidth=1)
+            for dashed, line in chosen[here & chosen["at"].gt(0)].groupby("dashed"):
+                label = "_" if layer is None or dashed else f"layer {layer}"
+                _curve(line.assign(layer=line["at"]), ax, colour, marker, label, bool(dashed))
+        places = np.unique(frame[(frame["model"] == model) & frame["at"].gt(0)]["at"]).astype(int)
+        ticks = places[np.unique(np.linspace(0, len(places) - 1, 4).round().astype(int))]
+        ax.set_xscale("log")
+        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        ax.minorticks_off()
+        ax.set(title=title if len(models) == 1 else f"{model}: {title}", xlabel=xlabel)
+    shown = {
+        name: line for ax in grid.flat for line, name in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.tight_layout()
+    figure.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=6)
+    return grid
 
 
 def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, xlabel: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.corpora import NAMES, TEXTS, named
-from helpers.corpora.edges import SUITE_NAMES
+from helpers.corpora.edges import SUITE_NAMES, TASKS
 from helpers.validation import limited, merged, nested, replaced, unknown
 from helpers.vocabulary import CONTROLS, MODELS
 
@@ -121,7 +121,10 @@ class Profile:
         (3e-5, 3e-4, 3e-3), "tried for a head on frozen layers", some=True, different=True, **_RATE
     )
     domain_share: float = limited(
-        1.0, "of n_sentences and n_tokens: what each text of the domain comparison has", above=0, most=1
+        1.0,
+        "of n_sentences and n_tokens: each text of the domain comparison, each point of the dynamics",
+        above=0,
+        most=1,
     )
     domain_seeds: tuple[int, ...] = limited(
         (), "fine-tuning seeds of that comparison; empty: seeds", **_SEEDS
@@ -134,6 +137,9 @@ class Profile:
     )
     dynamics_sizes: tuple[int, ...] = limited(
         (100, 300, 1000, 3000), "records to tune on, besides all of them", least=1, different=True
+    )
+    dynamics_probing: tuple[str, ...] = limited(
+        ("POS",), "edge-probing tasks at each of these points", valid=TASKS, what="task", different=True
     )
     paths: dict[str, str] = field(
         default_factory=dict,
@@ -234,6 +240,7 @@ PROFILES: dict[str, Profile] = {
             domain_seeds=(0,),
             dynamics_points=6,
             dynamics_sizes=(100,),
+            dynamics_probing=(),
         ),
         Profile(
             name="laptop",

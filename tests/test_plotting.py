@@ -206,6 +206,32 @@ def test_sweeps_have_a_panel_a_model_with_the_papers_curve_dashed():
     np.testing.assert_array_equal(papers.get_ydata(), [0.9, 0.9])
 
 
+def test_courses_have_a_row_a_model_a_panel_a_metric_and_a_line_a_layer():
+    rows = [
+        dict(model=m, metric=metric, layer=k, at=at, value=v, ci_low=v - 0.1, ci_high=v + 0.1, dashed=d)
+        for m, score in (("Dep", "las"), ("QA", "f1"))
+        for metric, k in ((score, None), ("rsa_pearson", 0), ("rsa_pearson", 1), ("rsa_pearson", 2))
+        for at, v in ((0, 0.2), (1, 0.3), (100, 0.5))
+        for d in (False, True)[: 2 if m == "QA" else 1]
+    ]
+    base = [dict(model="Base", metric="rsa_pearson", layer=k, value=0.7 + k / 10) for k in (0, 1, 2)]
+    frame = pd.DataFrame([*rows, *base]).astype({"layer": "Int64"})
+    metrics = {"las": "score", "f1": "score", "rsa_pearson": "RSA"}
+    axes = plotting.courses(frame, metrics, [0, 2], xlabel="step")
+    titles = [[ax.get_title(loc="left") for ax in row] for row in axes]
+    assert titles == [["Dep: score", "Dep: RSA"], ["QA: score", "QA: RSA"]]
+    assert [[len(ax.lines) for ax in row] for row in axes] == [[1, 4], [2, 6]]
+    assert {ax.get_xscale() for ax in axes.flat} == {"log"} and axes[0, 0].get_xlabel() == "step"
+    assert [label.get_text() for label in axes[0, 0].get_xticklabels()] == ["1", "100"]
+    dotted, own = axes[0, 1].lines[:2]
+    assert dotted.get_linestyle() == ":" and set(dotted.get_ydata()) == {0.7}
+    np.testing.assert_array_equal(own.get_xdata(), [1, 100])  # 0 has no place on a logarithmic axis
+    solid, dashed = axes[1, 0].lines
+    assert solid.get_linestyle() == "-" != dashed.get_linestyle()
+    (legend,) = axes[0, 0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["layer 0", "layer 2"]
+
+
 def test_a_sentences_words_are_compared_before_and_after():
     before = np.array([[1, 0.5, 0.2], [0.5, 1, 0.1], [0.2, 0.1, 1]])
     after = np.array([[1, 0.9, 0.8], [0.9, 1, 0.7], [0.8, 0.7, 1]])

@@ -34,7 +34,7 @@ from helpers.statistics import Estimate
 from helpers.store import Store
 
 AXES = ("step", "same passes", "same steps")
-PROBED = "POS"  # the probing task
+EFFECTS = ("more steps", "more records")
 MOVED = 0.95  # RSA to Base below which a layer counts as moved
 _POINT = re.compile(r"(step) (\d+)|(\d+) records, (same passes|same steps)")
 
@@ -162,11 +162,13 @@ Measures = dict[tuple[str, int | None], tuple[Estimate, int]]  # by metric and l
 
 
 class _Measuring:
-    """Measures of encoders on the settings' texts, treebank and probing task."""
+    """Measures of encoders on the settings' text, treebank and probing tasks."""
 
     def __init__(self, settings: Profile):
-        self.settings, self.read = settings, rsa.reader(settings)
-        self.base = encoders.load(settings.encoder)
+        self.settings, self.base = settings, encoders.load(settings.encoder)
+        sizes = (settings.n_sentences, 2), (settings.n_tokens, 10)
+        n_sentences, self.n_tokens = (max(least, round(settings.domain_share * n)) for n, least in sizes)
+        self.read = rsa.reader(replace(settings, n_sentences=n_sentences, n_tokens=self.n_tokens))
 
     @cached_property
     def before(self) -> Any:
@@ -176,10 +178,10 @@ class _Measuring:
     def similarity(self, encoder: Encoder) -> Measures:
         """RSA to Base by layer."""
         curve = rsa.layer_estimates(self.read(encoder), self.before, self.settings.n_bootstrap)
-        return {(rsa.RAW, layer): (one, self.settings.n_tokens) for layer, one in curve.items()}
+        return {(rsa.RAW, layer): (one, self.n_tokens) for layer, one in curve.items()}
 
     def probed(self, encoder: Encoder) -> Measures:
-        """UUAS by layer, if there is a parser's treebank, and F1 of POS from the mix, if the suite has it."""
+        """UUAS by layer, if there is a parser's treebank, and F1 on the mix of the suite's probing tasks."""
         settings, seed, found = self.settings, self.settings.probe_seeds[0], Measures()
         if any(task.model == "Dep" for task in settings.tasks):
             bank = structural.treebank(settings)
@@ -190,14 +192,18 @@ class _Measuring:
             )
             for layer, one in zip(encoder.layers, scores["uuas"], strict=True):
                 found["uuas", layer] = one, len(lengths)
-        if records := edges.probing_records(settings, (PROBED,)):
-            reading = edges.reading_of(encoder, records)
-            task = edge.prepare(records[PROBED], reading, clean(PROBED, settings.suite))
-            options: Any = dict(seed=seed, cache=Store())
-            with edges.states_of(encoder, reading) as read:
+        wanted = settings.dynamics_probing
+        records = edges.probing_records(settings, wanted) if wanted else {}
+        if not records:
+            return found
+        reading = edges.reading_of(encoder, records)
+        options: Any = dict(seed=seed, cache=Store())
+        with edges.states_of(encoder, reading) as read:
+            for name, splits in records.items():
+                task = edge.prepare(splits, reading, clean(name, settings.suite))
                 probes = edge.EdgeProbes.trained(task, encoder.fingerprint, read, settings.edge, **options)
-            estimate = edges.f1_estimate(probes.counts(-1), settings.n_bootstrap)
-            found["micro_f1_pos", None] = estimate, len(task.splits["test"])
+                estimate = edges.f1_estimate(probes.counts(-1), settings.n_bootstrap)
+                found[f"micro_f1_{name.lower()}", None] = estimate, len(task.splits["test"])
         return found
 
     def all_of(self, model: str, tuned: FineTuned) -> tuple[Measures, dict[int, float]]:
@@ -222,9 +228,10 @@ def training_dynamics(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     records end with all of them, which again is the tuned model. Analysis ``training_dynamics``, by metric:
 
     - the headline score; at ``step 0`` that of a new head on Base, without an interval;
-    - ``rsa_pearson`` to Base by layer, on the sample of :func:`.rsa.rsa_to_base`;
-    - ``uuas`` by layer, if Dep is among the tasks, and ``micro_f1_pos``, of an edge probe of POS on the mix
-      of all layers, if the suite has it; also of model Base, without ``inputs``;
+    - ``rsa_pearson`` to Base by layer, on ``domain_share`` of the sentences and tokens of the other chapters;
+    - ``uuas`` by layer, if Dep is among the tasks, and ``micro_f1_pos`` and the like, of edge probes on the
+      mix of all layers, of ``dynamics_probing`` as far as the suite has them; also of model Base, without
+      ``inputs``;
     - ``weight_distance`` to Base of each block (:func:`weight_distance`), without an interval.
 
     ``training_dynamics_delta``: probes' scores minus Base's. ``training_dynamics_to_end``: the tuned model's
@@ -349,14 +356,14 @@ def _since(at: pd.Series, true: pd.Series) -> int | None:
 def steps_or_records(frame: pd.DataFrame) -> pd.DataFrame:
     """What more steps change at each number of records, and what more records change at as many steps.
 
-    The rows of the two differences, with the columns ``records``, ``effect`` (``more steps`` or ``more
-    records``) and ``sure``, whether the interval is without 0.
+    The rows of the two differences, with the columns ``records``, ``effect`` (of :data:`EFFECTS`) and
+    ``sure``, whether the interval is without 0.
     """
     steps = frame[frame["analysis"] == "training_dynamics_more_steps"]
-    steps = steps.assign(records=steps["inputs"].str.split().str[0].astype(int), effect="more steps")
+    steps = steps.assign(records=steps["inputs"].str.split().str[0].astype(int), effect=EFFECTS[0])
     rows = placed(frame[frame["analysis"] == "training_dynamics_to_end"])
     more = rows[rows["axis"] == "same steps"].rename(columns={"at": "records"}).drop(columns="axis")
-    both = pd.concat([steps, more.assign(effect="more records")], ignore_index=True)
+    both = pd.concat([steps, more.assign(effect=EFFECTS[1])], ignore_index=True)
     return both.assign(sure=(both["ci_low"] > 0) | (both["ci_high"] < 0))
 
 
@@ -374,16 +381,18 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         moving = f"{len(own['moving'])} of {len(moves)} layers"
         if own["moving"]:
             change = results.format_number(own["value"], own["ci_low"], own["ci_high"], signed=True)
-            moving += f", most layer {own['layer']:.0f}: {change}"
+            moving += f" (most in layer {own['layer']:.0f}: {change})"
         rows[model] = {
-            "move first": f"{_listed(first.index)}, from step {first.iloc[0]}" if len(first) else "no layer",
+            "moves first": f"{_listed(first.index)} (step {first.iloc[0]})" if len(first) else "no layer",
             "score settled": f"step {own['step']} of {own['steps']}",
             "moving after that": moving,
         }
-        for effect, parts in last[last["model"] == model].groupby("effect", sort=False):
+        for effect in EFFECTS:
+            parts = last[(last["model"] == model) & (last["effect"] == effect)]
             further, nearer = (parts["ci_high"] < 0).sum(), (parts["ci_low"] > 0).sum()
-            rows[model][effect] = f"further at {further}, nearer at {nearer} of {len(parts)}"
-    return pd.DataFrame.from_dict(rows, orient="index")
+            rows[model][effect] = f"further at {further}, nearer at {nearer} of {len(parts)} sizes"
+    columns = ["moves first", "score settled", "moving after that", *EFFECTS]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _listed(layers: Iterable[int]) -> str:

@@ -48,8 +48,9 @@ def records(settings, model, part):
 
 @pytest.fixture(scope="module")
 def settings():
-    """40 records, 8 a step: 5 steps a pass, 10 in all."""
-    chosen = profiles.settings("smoke", seeds=[3], n_tokens=60, probe_rank=4, dynamics_points=4)
+    """40 records, 8 a step: 5 steps a pass, 10 in all; similarity on half of 120 tokens."""
+    smaller = dict(n_tokens=120, domain_share=0.5, probe_rank=4, dynamics_points=4)
+    chosen = profiles.settings("smoke", seeds=[3], **smaller)
     dep = chosen.task("Dep")
     dep = dataclasses.replace(dep, recipe=dataclasses.replace(dep.recipe, epochs=2, learning_rate=1e-3))
     return dataclasses.replace(chosen, tasks=(dep,), dynamics_sizes=(*SIZES, 40, 99))
@@ -195,7 +196,9 @@ def test_values_are_those_of_each_model_read_again(frame, settings):
         ["analysis", "model", "inputs", "metric", "layer"]
     )["value"]
     here = value["training_dynamics", "Dep"]
-    read, base = rsa.reader(settings), encoders.load("tiny")
+    read = rsa.reader(dataclasses.replace(settings, n_tokens=60, n_sentences=12))
+    base = encoders.load("tiny")
+    assert set(results.select(frame, metric="rsa_pearson")["n"]) == {60}
     for inputs, tuned in dynamics.models(settings, "Dep"):
         encoder = encoders.load(tuned.encoder)
         expected = similarity.rsa(read(encoder).layer(2), read(base).layer(2))
@@ -242,7 +245,91 @@ def test_settings_are_held_to_their_limits():
         (dict(dynamics_models=["dep"]), "unknown model 'dep'.*valid: Dep, NLI, QA"),
         (dict(dynamics_points=1), "'dynamics_points': expected a number at least 2"),
         (dict(dynamics_sizes=[0]), "'dynamics_sizes': expected a number at least 1"),
+        (dict(dynamics_probing=["pos"]), "unknown task 'pos'.*valid: POS, Constituents"),
         (dict(dynamics_sizes=[5, 5]), "'dynamics_sizes': expected different values"),
     ):
         with pytest.raises(ValueError, match=message):
             profiles.settings("quick", **changes)
+
+
+# -- reading the table -----------------------------------------------------------------------------
+
+
+def row(inputs, metric, layer, value, half=0.01, analysis="training_dynamics", model="Dep"):
+    numbers = dict(value=value, ci_low=value - half, ci_high=value + half)
+    return dict(analysis=analysis, model=model, inputs=inputs, metric=metric, layer=layer) | numbers
+
+
+@pytest.fixture
+def made():
+    """A table by hand: three layers at four steps, two numbers of records."""
+    curves = {-1: (1, 1, 1, 1), 0: (1, 0.97, 0.945, 0.945), 1: (1, 0.93, 0.96, 0.80)}
+    score = dict(zip((1, 4, 16, 64), (0.1, 0.5, 0.795, 0.8), strict=True))
+    rows = [row("step 0", "las", None, 0.05)]
+    for number, (step, las) in enumerate(score.items()):
+        points = {("las", None): las} | {("rsa_pearson", k): rsa[number] for k, rsa in curves.items()}
+        for (metric, layer), value in points.items():
+            end = score[64] if metric == "las" else curves[layer][-1]
+            rows.append(row(f"step {step}", metric, layer, value))
+            if step != 64:
+                left = dict(analysis="training_dynamics_to_end")
+                rows.append(row(f"step {step}", metric, layer, end - value, **left))
+    for size, steps, more in ((10, -0.3, 0.005), (30, -0.2, 0.04)):
+        effects = (f"{size} records", steps, "more_steps"), (f"{size} records, same steps", more, "to_end")
+        for inputs, value, name in effects:
+            rows.append(row(inputs, "rsa_pearson", 1, value, analysis=f"training_dynamics_{name}"))
+    return results.table(rows)
+
+
+def test_a_layer_has_moved_once_its_interval_stays_below(made):
+    moves = dynamics.first_moves(made)
+    # Layer 0's interval reaches up to .955; layer 1 comes back before it goes.
+    assert moves["Dep"].isna().tolist() == [True, True, False] and moves.loc[1, "Dep"] == 64
+    tight = made.assign(ci_high=made["value"])
+    assert dynamics.first_moves(tight).loc[0, "Dep"] == 16
+
+
+def test_what_moves_after_the_score_is_settled(made):
+    (found,) = dynamics.settled(made).to_dict("records")
+    # .795 is .005 from the end, within the interval of .01; layer 0 is where it ends up by then.
+    assert (found["step"], found["steps"], found["moving"], found["layer"]) == (16, 64, [1], 1)
+    assert found["value"] == pytest.approx(0.80 - 0.96) and found["ci_high"] < 0
+    rising = made.assign(ci_low=made["ci_low"] + 0.02, ci_high=made["ci_high"] + 0.02)
+    (found,) = dynamics.settled(rising).to_dict("records")
+    assert found["step"] == 64 and found["moving"] == []
+
+
+def test_effects_of_steps_and_of_records_are_set_apart(made):
+    effects = dynamics.steps_or_records(made).set_index(["effect", "records"])
+    assert effects["value"].to_dict() == {
+        ("more steps", 10): -0.3, ("more steps", 30): -0.2, ("more records", 10): 0.005,
+        ("more records", 30): 0.04,
+    }  # fmt: skip
+    assert effects["sure"].tolist() == [True, True, False, True]
+
+
+def test_the_summary_says_so_in_words(made):
+    assert dynamics.summary(made).loc["Dep"].to_dict() == {
+        "moves first": "layer 1 (step 64)",
+        "score settled": "step 16 of 64",
+        "moving after that": "1 of 3 layers (most in layer 1: −0.16 [−0.17, −0.15])",
+        "more steps": "further at 2, nearer at 0 of 2 sizes",
+        "more records": "further at 0, nearer at 1 of 2 sizes",
+    }
+    still = made.assign(value=1.0, ci_low=0.99, ci_high=1.01)
+    still.loc[still["analysis"] != "training_dynamics", ["value", "ci_low", "ci_high"]] = 0.0, -0.01, 0.01
+    assert dynamics.summary(still).loc["Dep", ["moves first", "moving after that"]].tolist() == [
+        "no layer", "0 of 3 layers",
+    ]  # fmt: skip
+
+
+def test_a_table_of_a_training_in_one_step_has_a_summary_too(made):
+    assert dynamics.summary(made[made["inputs"].isin(["step 0", "step 64"])]).empty
+    without = dynamics.summary(made[~made["inputs"].str.contains("records")])
+    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"further at 0, nearer at 0 of 0 sizes"}
+
+
+def test_the_summary_of_a_table_as_computed_and_as_read_back(frame, settings):
+    made = dynamics.summary(frame)
+    assert made.index.tolist() == ["Dep"] and not made.isna().any(axis=None)
+    assert dynamics.summary(results.saved("training_dynamics", settings)).equals(made)
