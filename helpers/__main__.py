@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers import profiles, store
 from helpers.corpora.fetch import FetchError
 from helpers.validation import described, merged, nested
 from helpers.vocabulary import ANALYSES
+
+if TYPE_CHECKING:
+    from helpers.analyses import AnalysesFailed
 
 DISTRIBUTION = "what-happens-to-bert"
 
@@ -85,6 +88,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--set-executor", **_assignments("an option of it, such as partition=gpu"))
     run.set_defaults(run=_run)
+
+    report = commands.add_parser(
+        "report", help="check an encoder and write its report, one HTML page", choices=_choices
+    )
+    report.add_argument("--encoder", help="a name, a Hub id or a local folder; default: the profile's")
+    report.add_argument(
+        "--tuned", metavar="ENCODER", help="one that was fine-tuned from it, to compare with it; then "
+        "nothing is tuned but for what --only asks",
+    )  # fmt: skip
+    _settings_options(report)
+    report.add_argument(
+        "--only", action="append", default=[], metavar="ANALYSIS",
+        help="compute this one alone where it is not there; may be repeated",
+    )  # fmt: skip
+    report.add_argument("--out", type=Path, metavar="FILE", help="default: report.html beside the tables")
+    report.set_defaults(run=_report)
 
     handout = commands.add_parser("handout", help="write the notebooks without solutions, for a class")
     handout.add_argument("--out", type=Path, required=True, help="folder for them")
@@ -212,10 +231,29 @@ def _run(options: argparse.Namespace) -> int:
     try:
         record = settings.name if options.record is True else options.record or ""
         analyses.run_all(settings, only=options.only, record=record, workers=workers)
-    except analyses.AnalysesFailed as error:  # what there is to trace has been shown
-        print(f"helpers: {error}", file=sys.stderr)
-        return 2 if error.mendable else 1
+    except analyses.AnalysesFailed as error:
+        return _failed(error)
     return 0
+
+
+def _failed(error: "AnalysesFailed") -> int:
+    """Exit status of a run of which some analyses failed; what there is to trace has been shown."""
+    print(f"helpers: {error}", file=sys.stderr)
+    return 2 if error.mendable else 1
+
+
+def _report(options: argparse.Namespace) -> int:
+    from helpers import report
+    from helpers.analyses import inputs
+
+    profile, changes = _settings(options)
+    if options.encoder:
+        changes = merged(changes, {"encoder": options.encoder})
+    settings = profiles.settings(profile, **changes)
+    inputs.fetch(settings, report.check(settings, only=options.only, tuned=options.tuned))
+    page, failure = report.write(settings, options.out, only=options.only, tuned=options.tuned)
+    print(page)
+    return _failed(failure) if failure else 0
 
 
 def _handout(options: argparse.Namespace) -> None:

@@ -349,10 +349,15 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def located(changes: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
-    """Changes with their folders absolute; relative ones are in ``base``, by default the working folder."""
+    """Changes with their folders absolute; relative ones are in ``base``, by default the working folder.
+
+    The name of an encoder stays what it is, also where there is a folder of that name.
+    """
+    from helpers.encoders.registry import is_name  # loads torch, which settings by themselves do not need
+
     base, absolute = base or Path.cwd(), dict(changes)
     encoder, paths = absolute.get("encoder"), absolute.get("paths")
-    if isinstance(encoder, str) and encoder and not encoder.startswith(("minibert", "tiny")):
+    if isinstance(encoder, str) and encoder and not is_name(encoder):
         place = _absolute(encoder, base)
         if place.is_dir() or encoder.startswith((".", "~")):  # else the name of one on the Hub
             absolute["encoder"] = str(place)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers import __main__ as command_line
-from helpers import analyses, executors, profiles, results, store, vocabulary
+from helpers import analyses, encoders, executors, profiles, results, store, vocabulary
 from helpers.analyses import inputs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +33,9 @@ def helpers(*arguments, **environment):
         (("run", "--set", "edge=1", "--set", "edge.clip=2"), "edge has been given a value of its own"),
         (("run", "--only", "ras"), "unknown analysis 'ras' (did you mean 'rsa'?); valid: finetuning"),
         (("run", "--set", "encoder=./nowhere"), "nowhere does not exist"),
+        (("report", "--encoder", "./nowhere"), "nowhere does not exist"),
+        (("report", "--only", "control_task"), "unknown analysis of the report 'control_task'; valid: fin"),
+        (("report", "--tuned", "./nowhere", "--profile", "smoke"), "nowhere does not exist"),
         (
             ("book", "--profile", "smoke", "--data", "gum=."),
             "this run does not read gum; these do: edge_probing",
@@ -63,7 +66,7 @@ def test_mistakes_are_one_line_that_says_what_would_be_right(
 
 
 def test_help_lists_profiles_analyses_and_settings_with_costs_and_defaults():
-    for command in ([], ["run"], ["book"]):
+    for command in ([], ["run"], ["book"], ["report"]):
         shown = helpers(*command, "--help").stdout
         for name, cost in profiles.COSTS.items():
             assert f"{name:<18} {cost}" in shown
@@ -71,7 +74,7 @@ def test_help_lists_profiles_analyses_and_settings_with_costs_and_defaults():
         assert "\n  n_tokens = 2000  (wordpieces drawn" in shown
         assert "\n  tasks.MODEL.recipe.learning_rate = 0.0001, 3e-05, 0.0001  (of the encoder)" in shown
     assert "\n  tokens = 1000000000  (wordpieces seen in all)" in helpers("pretrain", "--help").stdout
-    assert all(word in helpers("--help").stdout for word in ("book", "run", "data", "pretrain"))
+    assert all(word in helpers("--help").stdout for word in ("book", "run", "report", "data", "pretrain"))
 
 
 def test_version_and_mistakes_in_the_arguments():
@@ -113,6 +116,18 @@ def test_folders_are_relative_to_the_working_folder(run, tmp_path, monkeypatch):
     settings = run("--set", "encoder=mine/model", "--data", "mnli=mine", "--set", "paths.squad=~/squad")
     assert settings.encoder == str(tmp_path / "mine" / "model")
     assert settings.paths == {"mnli": str(tmp_path / "mine"), "squad": str(Path("~/squad").expanduser())}
+
+
+def test_a_name_of_an_encoder_is_never_a_folder(run, tmp_path, monkeypatch):
+    for name in ("minilm", "mpnet", "tiny"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("minilm", "mpnet"):
+        assert run("--set", f"encoder={name}").encoder == name
+        assert run("--set", f"encoder=./{name}").encoder == str(tmp_path / name)
+    assert encoders.resolve("tiny") != tmp_path / "tiny"
+    with pytest.raises(ValueError, match="not an encoder's folder"):
+        encoders.resolve("./tiny")
 
 
 def test_a_relative_home_is_one_place_for_all_that_is_run(run, tmp_path, monkeypatch):

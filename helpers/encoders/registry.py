@@ -101,6 +101,13 @@ ENCODERS: dict[str, NamedEncoder] = {
             shape=(4, 32),
             caution="has learnt nothing",
         ),
+        NamedEncoder(
+            name="tiny-electra",
+            what="a random ELECTRA, the worked example of an encoder of another family",
+            licence="that of this package",
+            shape=(4, 32),
+            caution="has learnt nothing",
+        ),
     )
 }
 
@@ -125,16 +132,24 @@ def describe() -> list[dict[str, Any]]:
     ]
 
 
+def is_name(name: str) -> bool:
+    """Whether this names an encoder, shipped or fetched, and so never a folder in the working folder."""
+    return name in ENCODERS or name.startswith("minibert")
+
+
 def resolve(name: str | Path) -> Path:
     """Local folder of an encoder.
 
     ``name`` is one of :data:`ENCODERS`, fetched into the store where need be; ``minibert-seed<n>``, shipped
-    with this package; a local folder in Hugging Face's format; or a Hub id, downloaded once. Only
+    with this package; a local folder in Hugging Face's format; or a Hub id, downloaded once. A name means the
+    same wherever it is used: ``./minilm`` is a folder in the working folder, ``minilm`` never. Only
     configurations, tokenizers and weights are fetched, never code. Raises EncoderError naming what was tried.
     """
     name = str(name)
     if name == "tiny":
         return store.Store().get("tiny-encoder", {"schema": SCHEMA}, _build_tiny)
+    if name == "tiny-electra":
+        return store.Store().get("tiny-electra", {"schema": SCHEMA}, _build_tiny_electra)
     if name.startswith("minibert"):
         folder = ASSETS / ("minibert-seed0" if name == "minibert" else name)
         if not folder.is_dir():
@@ -187,20 +202,47 @@ def _check_shipped(folder: Path) -> None:
 
 def _build_tiny(folder: Path) -> None:
     """A random BERT of 4 blocks x 32 with MiniBERT's vocabulary."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
+    from transformers import BertConfig, BertModel
+
+    n_blocks, width = ENCODERS["tiny"].shape
+    _save_random(
+        folder,
+        BertModel,
+        BertConfig(
+            hidden_size=width, num_hidden_layers=n_blocks, num_attention_heads=2, intermediate_size=64
+        ),
+    )
+
+
+def _build_tiny_electra(folder: Path) -> None:
+    """A random ELECTRA of 4 blocks x 32 on narrower embeddings, with MiniBERT's vocabulary."""
+    from transformers import ElectraConfig, ElectraModel
+
+    n_blocks, width = ENCODERS["tiny-electra"].shape
+    _save_random(
+        folder,
+        ElectraModel,
+        ElectraConfig(
+            embedding_size=width // 2,
+            hidden_size=width,
+            num_hidden_layers=n_blocks,
+            num_attention_heads=2,
+            intermediate_size=4 * width,
+        ),
+    )
+
+
+def _save_random(folder: Path, model: Any, config: Any) -> None:
+    """Save a model of transformers with random weights, and MiniBERT's tokenizer."""
+    from transformers import AutoTokenizer
+
+    from helpers.encoders.loading import quiet
 
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "minibert-seed0", trust_remote_code=False)
-    n_blocks, width = ENCODERS["tiny"].shape
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        num_hidden_layers=n_blocks,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    with seeded(0):
-        BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    config.vocab_size = len(tokenizer)
+    with quiet(), seeded(0):
+        model(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from helpers.encoders import registry
     ("name", "message"),
     [
         ("./nowhere", "folder ./nowhere does not exist"),
-        ("minibert-seed9", "known: minibert, minilm, mpnet, tiny, minibert-seed0"),
+        ("minibert-seed9", "known: minibert, minilm, mpnet, tiny, tiny-electra, minibert-seed0"),
     ],
 )
 def test_unknown_encoders_are_refused_with_the_known_ones(name, message):
@@ -36,11 +36,11 @@ def test_the_shipped_encoder_is_checked_against_its_checksums(tmp_path, monkeypa
 
 def test_every_name_is_described():
     rows = {row["name"]: row for row in encoders.describe()}
-    assert list(rows) == ["minibert", "minilm", "mpnet", "tiny"]
+    assert list(rows) == ["minibert", "minilm", "mpnet", "tiny", "tiny-electra"]
     assert rows["minilm"]["licence"] == rows["mpnet"]["licence"] == "Apache-2.0"
     for name in ("minilm", "mpnet"):
         assert "MNLI, SNLI and SQuAD" in rows[name]["caution"] and rows[name]["bytes"] > 90e6
-    for name in ("minibert", "tiny"):
+    for name in ("minibert", "tiny", "tiny-electra"):
         encoder = encoders.load(name, device="cpu")
         assert (len(encoder.layers) - 1, encoder.width) == (rows[name]["blocks"], rows[name]["width"])
 

@@ -1,0 +1,227 @@
+"""What to check of an encoder before trusting a curve: none of it needs any fine-tuning.
+
+Whether it loads, whether its tokenizer has pieces for the words, whether each of its blocks does something,
+and how much of a tree its embeddings show before any block has read them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from helpers import analyses, encoders, results, statistics
+from helpers.analyses import structural
+from helpers.analyses.finetuning import probed_models
+from helpers.claims.run import IDLE, Run
+from helpers.corpora.records import Sentence
+from helpers.encoders import Encoder
+from helpers.pretraining.quality import chain_baseline
+from helpers.profiles import PROFILES, Profile
+from helpers.results import format_number
+from helpers.vocabulary import MODELS, RANDOM_SEED
+
+GOOD, LOOK = "good", "look"
+UNKNOWN = 0.01  # share of words without pieces from which the tokenizer is in doubt
+PIECES = 2.0  # pieces per word from which the vocabulary is taken for that of other texts
+SHOWN_WORDS = 5
+READ = ("rsa_between_layers", "structural_probe")  # the analyses whose corpora the checks read
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question to an encoder, what was found, and what to make of it."""
+
+    question: str
+    found: str
+    state: str  # GOOD, or LOOK: to be looked at before anything is concluded
+    means: str
+
+
+def before_tuning(settings: Profile) -> tuple[list[Check], dict[str, pd.DataFrame]]:
+    """The checks of the settings' encoder, and the tables that they are read from, by analysis.
+
+    Errors are those of :func:`helpers.encoders.load` and of the two analyses.
+    """
+    encoder = encoders.load(settings.encoder)
+    bank = structural.treebank(settings)
+    saved = results.saved("rsa_between_layers", settings)
+    tables = {
+        "rsa_between_layers": analyses.rsa_between_layers(settings) if saved is None else saved,
+        "structural_probe": untuned_trees(settings),
+    }
+    chain = float(chain_baseline(bank.parts["test"])[0].mean())
+    found = [
+        loads(encoder),
+        has_pieces(encoder, bank.parts["test"]),
+        blocks_work(tables["rsa_between_layers"]),
+        trees_begin(tables["structural_probe"], chain),
+    ]
+    return found, tables
+
+
+# -- the checks ----------------------------------------------------------------------------------------
+
+
+def loads(encoder: Encoder) -> Check:
+    """What was loaded. An encoder of an unknown family, or whose weights do not fit, raises before this."""
+    family, n_weights = encoder.family, sum(weights.numel() for weights in encoder.model.parameters())
+    found = (
+        f"{family.name}: {len(encoder.layers) - 1} blocks of width {encoder.width}, {n_weights:,} weights; "
+        f"inputs of up to {encoder.max_length} wordpieces"
+    )
+    means = "Its family is one that is tested, and every tensor of the file has its place in the model."
+    note = f" Note: {family.note}." if family.note else ""
+    return Check("Does it load?", found, GOOD, means + note)
+
+
+def has_pieces(encoder: Encoder, sentences: Sequence[Sentence]) -> Check:
+    """Whether words have pieces of the tokenizer, and how many, in sentences of a treebank."""
+    unknown, n_pieces, n_words, n_cut = Counter[str](), 0, 0, 0
+    room = encoder.max_length - len(encoder.templates[False][0]) - len(encoder.templates[False][2])
+    for record, [(ids, words)] in encoders.align_records(encoder.tokenizer, sentences):
+        lost = {w for piece, w in zip(ids, words, strict=True) if piece == encoder.tokenizer.unk_token_id}
+        unknown.update(record.words[word] for word in lost)
+        n_pieces, n_words, n_cut = n_pieces + len(ids), n_words + len(record.words), n_cut + (len(ids) > room)
+    share, mean = unknown.total() / n_words, n_pieces / n_words
+    found = f"{n_words:,} words: {share:.2%} have no piece but [UNK], {mean:.2f} pieces per word"
+    if n_cut:
+        found += f"; {n_cut} of {len(sentences)} sentences are longer than one input"
+    if unknown:
+        found += f"; without pieces, most often: {', '.join(w for w, _ in unknown.most_common(SHOWN_WORDS))}"
+    if share > UNKNOWN:
+        means = (
+            f"More than {UNKNOWN:.0%} of the words look alike to it, whatever they are. Is the tokenizer "
+            "this encoder's, and its vocabulary one of this language?"
+        )
+    elif mean > PIECES:
+        means = (
+            f"More than {PIECES:g} pieces per word: the vocabulary is of other texts than these. A word's "
+            "vector is the mean of many pieces'."
+        )
+    else:
+        means = "Words and pieces can be matched: a word's vector is the mean of its pieces'."
+    state = LOOK if share > UNKNOWN or mean > PIECES else GOOD
+    return Check("Do its words have pieces?", found, state, means)
+
+
+def blocks_work(frame: pd.DataFrame) -> Check:
+    """Whether each block changes what it reads, by a table of :func:`helpers.analyses.rsa_between_layers`."""
+    idle, values = Run({"blocks": frame}).idle_blocks(), frame.set_index("layer")
+    lowest = values.loc[values["value"].idxmin()]
+    busiest = f"block {lowest.name} changes most, RSA to the layer below {lowest['value']:.3f}"
+    if not idle:
+        found, state = f"all {len(values)} blocks change what they read; {busiest}", GOOD
+        means = "A curve over the layers can say where in the stack something happens."
+    else:
+        found, state = (
+            f"{len(idle)} of {len(values)} blocks ({_list(idle)}) do next to nothing; {busiest}",
+            LOOK,
+        )
+        means = (
+            f"RSA of their output to their input is not surely below {IDLE:g}. They can be frozen or cut for "
+            "nothing, and a curve that is flat over them says so of this encoder, not of a task."
+        )
+    return Check("Does every block do something?", found, state, means)
+
+
+def trees_begin(frame: pd.DataFrame, chain: float) -> Check:
+    """How much of the trees the embeddings show, and what the blocks add, by a table of structural probes.
+
+    ``chain`` is the UUAS of linking each word to its neighbour. The best layers, of the encoder and of random
+    weights, are chosen on the sentences that they are judged by, which favours both a little.
+    """
+    uuas = results.select(frame, analysis="structural_probe", metric="uuas")
+    base = results.select(uuas, model="Base").set_index("layer")
+    best = int(base["value"].astype(float).idxmax())
+    top, below = base.loc[best], base.loc[-1]
+    random = results.select(uuas, model="Random")
+    drawn = random.loc[random["value"].astype(float).idxmax()]
+    found = (
+        f"UUAS {_text(below)} at the embeddings, at best {_text(top)} (layer {best}); with random weights "
+        f"at best {_text(drawn)}, each word linked to its neighbour {format_number(chain)}"
+    )
+    gaps = frame[(frame["analysis"] == "structural_probe_delta") & (frame["metric"] == "uuas")]
+    added = gaps[(gaps["model"] == "Lexical") & (gaps["layer"] == best) & (gaps["ci_high"] < 0)]
+    lacking = ["its own embeddings"] if added.empty else []
+    lacking += ["random weights"] if not top["ci_low"] > drawn["value"] else []
+    lacking += ["a chain of neighbours"] if not top["ci_low"] > chain else []
+    if lacking:
+        means = (
+            f"Its best layer is not surely above {_list(lacking)}. What a probe finds here, and what tuning "
+            "loses, is then hardly the encoder's knowledge of trees."
+        )
+    else:
+        means = (
+            "What its blocks add is clear of the embeddings, of random weights and of a chain of neighbours."
+        )
+    return Check("Where do trees begin?", found, LOOK if lacking else GOOD, means)
+
+
+def tasks_learnt(tables: Mapping[str, pd.DataFrame]) -> Check:
+    """Whether the fine-tuned models have learnt their tasks, by tables with their scores and baselines."""
+    run = Run(tables)
+    seeds: list[int | None] = [*sorted(run.seeds.get("finetuning", ()))] or [None]
+    reasons = [reason for model in MODELS if (reason := run.unlearnt(model, "finetuning", seeds))]
+    if reasons:
+        means = "What is found in such a model, or lost by an ablation of it, is no effect of its task."
+        return Check("Are the tasks learnt?", "; ".join(reasons), LOOK, means)
+    found = "each model's score lies clear of the best score that needs no learning"
+    return Check(
+        "Are the tasks learnt?", found, GOOD, "Curves of the tuned models can be effects of their tasks."
+    )
+
+
+def _text(row: pd.Series) -> str:
+    return format_number(float(row["value"]), float(row["ci_low"]), float(row["ci_high"]))
+
+
+def _list(parts: Iterable[object]) -> str:
+    *first, last = map(str, parts)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+# -- before any fine-tuning ----------------------------------------------------------------------------
+
+
+def untuned_trees(settings: Profile) -> pd.DataFrame:
+    """UUAS of every layer of Base and of random weights: the rows that
+    :func:`helpers.analyses.structural_probes` has of them, by the same probes out of the store."""
+    bank, seed = structural.treebank(settings), settings.probe_seeds[0]
+    lengths = bank.arrays("test")[1]
+    curves = {}
+    for model, _, _, encoder in probed_models(settings, []):
+        folder = structural.probes(settings, bank, encoder, [seed])["distance", seed]
+        estimates = structural.estimates(folder, "distance", lengths, settings.n_bootstrap)["uuas"]
+        curves[model] = dict(zip(encoder.layers, estimates, strict=True))
+    rows, common = [], dict(metric="uuas", task="", n=len(lengths))
+    base, random = curves["Base"], curves["Random"]
+    for layer, here in base.items():
+        at = common | dict(layer=layer)
+        rows += [
+            at | dict(analysis="structural_probe", model="Base") | here.numbers(),
+            at
+            | dict(analysis="structural_probe", model="Random", seed=RANDOM_SEED)
+            | random[layer].numbers(),
+        ]
+        delta = at | dict(analysis="structural_probe_delta")
+        gap = statistics.difference(random[layer], here)
+        rows.append(delta | dict(model="Random", seed=RANDOM_SEED) | gap.numbers())
+        if layer >= 0:
+            rows.append(delta | dict(model="Lexical") | statistics.difference(base[-1], here).numbers())
+        else:
+            rows.append(at | dict(analysis="structural_probe", model="Lexical") | here.numbers())
+    return results.table(rows)
+
+
+def fitted(settings: Profile, encoder: Encoder) -> Profile:
+    """The settings with the ablations' layers at the same share of depth in an encoder of another depth.
+
+    Only where they are the profile's own, which are those of its own encoder; layers that were set stay.
+    """
+    own = PROFILES[settings.name]
+    if settings.sweep_layers != own.sweep_layers or own.encoder not in encoders.ENCODERS:
+        return settings
+    of, n = encoders.ENCODERS[own.encoder].shape[0], len(encoder.layers) - 1
+    layers = sorted({max(0, round((layer + 1) * n / of) - 1) for layer in own.sweep_layers})
+    return replace(settings, sweep_layers=tuple(layers))
