@@ -387,3 +387,61 @@ def trees(words: Sequence[str], gold: np.ndarray, predicted: np.ndarray, ax: Axe
     ax.set_ylim(-farthest - 0.6, farthest + 0.6)
     ax.set_axis_off()
     return ax
+
+
+def layer_maps(frame: pd.DataFrame, measures: dict[str, str]) -> np.ndarray:
+    """Similarity of every layer to every layer of Base as maps of colours, a row per measure.
+
+    ``frame`` has rows of the analysis ``similarity_map``: ``metric, model, layer``, ``inputs`` (the layer of
+    Base: ``base layer 3``) and ``value``; ``measures`` gives the metrics' labels, in order. One scale from 0
+    to 1 serves all; what is below 0 has the colour of 0. Returns the Axes, (n_measures, n_models).
+    """
+    models = ["Base", *(model for model in _in_order(frame) if model != "Base")]
+    size = (6.5, 1.1 + 1.5 * len(measures))
+    figure, axes = plt.subplots(
+        len(measures),
+        len(models),
+        figsize=size,
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    other = frame["inputs"].str.removeprefix("base layer ").astype(int)
+    for (metric, model), ax in zip(itertools.product(measures, models), axes.flat, strict=True):
+        chosen = (frame["metric"] == metric) & (frame["model"] == model)
+        grid = frame[chosen].assign(other=other).pivot(index="layer", columns="other", values="value")
+        low, high = grid.columns.min() - 0.5, grid.columns.max() + 0.5
+        image = ax.imshow(grid.to_numpy(float), vmin=0, vmax=1, origin="lower", extent=(low, high, low, high))
+        ax.grid(visible=False)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4, integer=True))
+    for ax, model in zip(axes[0], models, strict=True):
+        ax.set_title(model)
+    for ax, label in zip(axes[:, 0], measures.values(), strict=True):
+        ax.set_ylabel(label)
+    for ax in axes[-1]:
+        ax.set_xlabel("layer of Base")
+    figure.supylabel("layer of the model above", fontsize=10)
+    figure.colorbar(image, ax=axes, location="bottom", shrink=0.5, aspect=40, label="similarity")
+    return axes
+
+
+def measure_curves(frame: pd.DataFrame, measures: dict[str, str], paper: pd.DataFrame) -> np.ndarray:
+    """Similarity to Base over the layers from 0 on, a panel per measure.
+
+    ``frame`` has rows of ``similarity_measures`` for :func:`layer_curves` and of ``similarity_by_chance``,
+    drawn dotted; ``measures`` gives the metrics' titles, in order. ``paper``, its RSA, is drawn dashed.
+    Returns the Axes, in order.
+    """
+    frame = frame[frame["layer"] >= 0]
+    by_analysis = {name: rows for name, rows in frame.groupby("analysis")}
+    curves, chance = by_analysis["similarity_measures"], by_analysis["similarity_by_chance"]
+    groups = [(title, curves[curves["metric"] == metric]) for metric, title in measures.items()]
+    printed = [(measures["rsa_pearson"], paper)]
+    axes = panels(groups, layer_curves, paper=printed, rows=-(-len(groups) // 2), height=2.7, sharey=True)
+    for ax, metric in zip(axes, measures, strict=True):
+        rows = chance[chance["metric"] == metric].sort_values("layer")
+        ax.plot(rows["layer"].to_numpy(dtype=float), rows["value"], color="0.3", linestyle=":")
+        ax.set_ylabel("similarity to Base" if ax.get_ylabel() else "")
+    return axes

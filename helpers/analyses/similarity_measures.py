@@ -8,11 +8,12 @@ simulation of 500 tokens in 64 dimensions PWCCA's resamples lay two standard err
 expanded to first order in the sentences' weights, as RSA's are, they spread half as far as samples do.
 """
 
+import contextlib
 import functools
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -350,16 +351,68 @@ def orders(frame: pd.DataFrame, layer: int) -> dict[str, str]:
     return found
 
 
+def with_rsa(table: pd.DataFrame) -> dict[str, str]:
+    """How often each other measure names RSA's model where both name one (:func:`nearer`): ``30 of 33``."""
+    rsa_says, found = table[NAMES[rsa.RAW]], {}
+    for name in table.columns.drop(NAMES[rsa.RAW]):
+        both = table[name].notna() & rsa_says.notna()
+        found[name] = f"{int((table[name] == rsa_says)[both].sum())} of {int(both.sum())}"
+    return found
+
+
+def opposed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`nearer` in which two measures name different models."""
+    return table[table.nunique(axis=1) > 1]
+
+
+def answer(frame: pd.DataFrame) -> str:
+    """In two sentences, whether the measures of a table contradict each other (at layers from 0 on)."""
+    table = nearer(frame[(frame["analysis"] == "similarity_contrast") & (frame["layer"] >= 0)])
+    against = opposed(table)
+    by_order: dict[str, list[str]] = {}
+    counts = against.groupby(["model", "other"]).size().items()
+    where = ", ".join(f"{model} and {other} at {n} layers" for (model, other), n in counts)
+    for name, order in orders(frame, int(frame["layer"].max())).items():
+        by_order.setdefault(order, []).append(name)
+    ranked = "; ".join(f"{order} ({', '.join(names)})" for order, names in by_order.items())
+    return (
+        f"Of {len(table)} comparisons of two models at one layer there are {len(against)} in which two "
+        f"measures give opposite answers, both beyond their intervals{f' ({where})' if where else ''}. The "
+        f"order at the last layer, the model nearest to Base first: {ranked}."
+    )
+
+
+def scores(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """Every measure of pairs of arrays (n_tokens, d1) and (n_tokens, d2), a row per pair.
+
+    Empty for the cosine of unequal widths.
+    """
+    found = pd.DataFrame(index=list(pairs), columns=list(NAMES.values()), dtype=float)
+    with _few_tokens_allowed():
+        for name, (x, y) in pairs.items():
+            for metric, measure in MEASURES.items():
+                if metric != "cosine" or x.shape == y.shape:
+                    found.loc[name, NAMES[metric]] = measure(x, y)
+    return found
+
+
 def seconds(settings: Profile) -> dict[str, float]:
     """How long each measure takes, on its own, on the last layers of Base and of one tuned model, by name."""
     read, model = rsa.reader(settings), settings.tasks[0].model
     paths = (fine_tuned(settings, model, settings.seeds[0]).encoder, settings.encoder)
     x, y = (np.array(own.layer(own.layers[-1])) for own in (read(encoders.load(path)) for path in paths))
     took = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of few tokens: the analysis says what they score by chance
+    with _few_tokens_allowed():
         for metric, measure in MEASURES.items():
             began = time.perf_counter()
             measure(x, y)
             took[NAMES[metric]] = time.perf_counter() - began
     return took
+
+
+@contextlib.contextmanager
+def _few_tokens_allowed() -> Iterator[None]:
+    """Without the measures' warning of few tokens: what such tokens score by chance is told beside them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* tokens for .* dimensions")
+        yield

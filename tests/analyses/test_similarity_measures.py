@@ -3,13 +3,17 @@
 import dataclasses
 import warnings
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
 import helpers.analyses.similarity_measures as sides
-from helpers import analyses, encoders, profiles, results, similarity
+from helpers import analyses, encoders, plotting, profiles, results, similarity
 from helpers.analyses import rsa
 from helpers.analyses.similarity_measures import Layer, compare, dealt, jackknife, nearer, orders
 from helpers.corpora.records import Passage
@@ -227,6 +231,8 @@ def test_orders_and_who_is_nearer():
     ]  # fmt: skip
     frame = results.table(rows)
     assert orders(frame, 2) == dict.fromkeys(sides.NAMES.values(), "NLI > QA ≈ Dep")
+    assert "Of 3 comparisons of two models at one layer there are 0 in which" in sides.answer(frame)
+    assert "NLI > QA ≈ Dep (RSA, CKA, Procrustes, SVCCA, PWCCA, cosine)." in sides.answer(frame)
     table = nearer(frame[frame["analysis"] == "similarity_contrast"])
     assert list(table.columns) == list(sides.NAMES.values())
     assert table["CKA"].to_dict() == {
@@ -234,3 +240,70 @@ def test_orders_and_who_is_nearer():
         (2, "Dep", "QA"): np.nan,
         (2, "NLI", "QA"): "NLI",
     }
+    assert sides.opposed(table).empty
+    assert sides.with_rsa(table) == dict.fromkeys(list(sides.NAMES.values())[1:], "2 of 2")
+
+
+def test_opposite_answers_are_found_and_counted():
+    pairs = pd.MultiIndex.from_tuples([(k, "Dep", "QA") for k in range(3)], names=["layer", "model", "other"])
+    table = pd.DataFrame(
+        {"RSA": ["Dep", "Dep", None], "CKA": ["Dep", None, "QA"], "SVCCA": ["QA", "Dep", None]}, index=pairs
+    )
+    assert sides.opposed(table).index.get_level_values("layer").tolist() == [0]
+    assert sides.with_rsa(table) == {"CKA": "1 of 1", "SVCCA": "1 of 2"}
+
+
+def test_scores_of_pairs_are_the_measures_own_without_a_warning():
+    x, y, _ = related(60, 12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = sides.scores({"as they are": (x, y), "one wider": (x, np.hstack([y, y]))})
+    assert table.loc["as they are"].tolist() == pytest.approx(list(one_by_one(x, y).values()))
+    assert table.loc["one wider", "CKA"] == pytest.approx(similarity.cka(x, np.hstack([y, y])))
+    assert np.isnan(table.loc["one wider", "cosine"])
+
+
+def test_maps_have_the_models_layers_upwards_and_bases_to_the_right():
+    plotting.use_style()
+    rows = [
+        dict(
+            metric=metric,
+            model=model,
+            layer=layer,
+            inputs=f"base layer {other}",
+            value=(10 * layer + other) / 100,
+        )
+        for metric in ("cka", "cosine")
+        for model in ("Base", "Dep", "QA")
+        for layer in range(-1, 11)
+        for other in range(-1, 11)
+    ]
+    axes = plotting.layer_maps(results.table(rows), {"cosine": "cosine", "cka": "CKA"})
+    assert axes.shape == (2, 3)
+    assert [ax.get_title(loc="left") for ax in axes[0]] == ["Base", "Dep", "QA"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["cosine", "CKA"]
+    (image,) = axes[1, 2].get_images()
+    assert image.origin == "lower" and image.get_extent() == [-1.5, 10.5, -1.5, 10.5]
+    shown = image.get_array()
+    assert shown[10 + 1, 2 + 1] == pytest.approx(1.02) and shown[2 + 1, 10 + 1] == pytest.approx(0.3)
+    assert image.get_clim() == (0, 1)
+    plt.close("all")
+
+
+def test_curves_of_measures_have_a_panel_each_with_what_unrelated_tokens_score():
+    plotting.use_style()
+    rows = [
+        dict(analysis=analysis, metric=metric, model=model, layer=layer, value=value)
+        for metric, value in (("rsa_pearson", 0.5), ("cka", 0.7))
+        for analysis, model in (("similarity_measures", "QA"), ("similarity_by_chance", "Base"))
+        for layer in (1, -1, 0)
+    ]
+    paper = results.table([dict(model="QA", layer=k, value=0.9) for k in (0, 1)])
+    names = {"cka": "CKA", "rsa_pearson": "RSA"}
+    axes = plotting.measure_curves(results.table(rows), names, paper)
+    assert [ax.get_title(loc="left") for ax in axes] == ["CKA", "RSA"]
+    assert [[line.get_ydata()[0] for line in ax.lines] for ax in axes] == [[0.7, 0.7], [0.5, 0.9, 0.5]]
+    assert all(list(line.get_xdata()) == [0, 1] for ax in axes for line in ax.lines)
+    assert [ax.lines[-1].get_linestyle() for ax in axes] == [":", ":"]
+    assert [ax.get_ylabel() for ax in axes] == ["similarity to Base", ""]
+    plt.close("all")
