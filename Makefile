@@ -11,14 +11,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: book test lab lint format constraints clean
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+
+.PHONY: book test browser lab lint format constraints clean
 .DELETE_ON_ERROR:
 
 book: $(INSTALLED)
 	$(BIN)/python -m helpers book --profile $(PROFILE)
 
-test: $(INSTALLED)
+test: $(INSTALLED) browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST_ARGS)
+
+# Pages are tested in a browser. Root gets Debian's where there is none; others are told.
+browser:
+	@for name in $(BROWSERS); do command -v "$$name" >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium, in which pages are tested"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "No Chromium or Chrome: tests in a browser will be skipped (apt-get install chromium)"
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

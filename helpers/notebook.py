@@ -2,7 +2,8 @@
 
 import ast
 import dataclasses
-from collections.abc import Mapping, Sequence
+import html
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -29,8 +30,20 @@ def begin(variables: Mapping[str, Any]) -> profiles.Profile:
     settings = profiles.settings(given["profile"], **changes)
     inputs.check_corpora(settings)
     plotting.use_style()
+    pd.set_option("display.max_colwidth", None)  # cells of tables wrap; nothing in them is left out
+    _draw_vectors()
     print(provenance.banner(settings))
     return settings
+
+
+def _draw_vectors() -> None:
+    """Have the notebook that this runs in, if any, show figures as SVG, as large as they are drawn."""
+    from IPython import get_ipython
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    if get_ipython() is not None:
+        # Neither cut to what is in them, which changes their size, nor dated, which makes each run's differ.
+        set_matplotlib_formats("svg", bbox_inches=None, metadata={"Date": None, "Creator": None})
 
 
 def _parameters(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +110,20 @@ def glue(texts: Mapping[str, Any] | None = None, **more: Any) -> None:
         glue_one(name, text, display=False)
 
 
-def plain(frame: pd.DataFrame) -> Styler:
-    """A table for display without its index, floats as short as they can be."""
-    shown = frame.style.hide(axis="index")
-    return shown.format(lambda value: f"{value:g}" if isinstance(value, float) else str(value))
+def plain(
+    frame: pd.DataFrame, form: Callable[[float], str] = "{:g}".format, *, index: bool = False
+) -> Styler:
+    """A table for display: numbers as ``form`` has them (:class:`float` only), the missing left blank.
+
+    Text is shown as it is: markup in what corpora hold is escaped. ``index``: show the table's index too.
+    """
+
+    def shown(value: Any) -> str:
+        if pd.api.types.is_scalar(value) and pd.isna(value):
+            return ""
+        return form(value) if isinstance(value, float) else html.escape(str(value))
+
+    styler = frame.style.format(shown).format_index(lambda value: html.escape(str(value)), axis="columns")
+    if not index:
+        return styler.hide(axis="index")
+    return styler.format_index(lambda value: html.escape(str(value)), axis="index")

@@ -1,7 +1,7 @@
 """Figures: a tidy table in, Axes out. One style, one colour and marker per model throughout the book."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,16 +10,20 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from helpers.results import format_number
 from helpers.vocabulary import ORDER, STRUCTURAL
 
 STYLE = Path(__file__).parent / "book.mplstyle"
-# Okabe and Ito's colours as seaborn orders them.
-_PALETTE = sns.color_palette("colorblind")
-COLOURS = dict(
-    zip(ORDER, (_PALETTE[2], _PALETTE[0], _PALETTE[1], "black", _PALETTE[7], _PALETTE[5]), strict=True)
-)
+WIDTH = 5.6  # inches, of every figure
+COLUMNS = 2  # of panels; more would be too narrow for the words in them
+# After Okabe and Ito, the lighter ones darkened until lines contrast by 3 to 1 with a white page, and with
+# a dark one once their lightness is inverted: blue, orange, green, vermilion, purple, grey, violet.
+PALETTE = ("#0173b2", "#b86e00", "#029e73", "#d55e00", "#b45fa5", "#767676", "#7a4fb5")
+COLOURS = dict(zip(ORDER, (PALETTE[2], PALETTE[0], PALETTE[1], "black", PALETTE[5], PALETTE[4]), strict=True))
+REFERENCE = "0.45"  # colour of lines that are no model's: baselines, zero
 MARKERS = dict(zip(ORDER, "so^Dxv", strict=True))  # tell the models apart without colour too
 METRICS = {
     "rsa_pearson": "RSA to Base (Pearson)",
@@ -43,6 +47,49 @@ def use_style() -> None:
     plt.style.use(STYLE)
 
 
+def grid(
+    n: int,
+    *,
+    rows: int = 1,
+    height: float = 2.2,
+    sharex: bool = False,
+    sharey: bool | Literal["row"] = False,
+) -> np.ndarray:
+    """``n`` panels of ``height`` inches as an array of Axes: two a row, or one for at least ``rows`` rows."""
+    columns = min(COLUMNS, -(-n // rows))
+    rows = -(-n // columns)
+    size = (WIDTH, rows * height)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
+    for ax in axes.flat[n:]:
+        ax.set_axis_off()
+    for ax in axes.flat[max(0, n - columns) : n]:
+        ax.tick_params(labelbottom=True)
+    return axes.flat[:n]
+
+
+def shared_legend(axes: Iterable[Axes], extra: Mapping[str, Any] | None = None) -> None:
+    """One legend for all of a figure's panels, in the place that they leave free or else above them.
+
+    ``extra`` are further entries: lines' looks by their labels.
+    """
+    shown: dict[str, Any] = {}
+    axes = list(axes)
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    shown |= {label: Line2D([], [], **look) for label, look in (extra or {}).items()}
+    if not shown:
+        return
+    figure = axes[0].figure
+    free = [ax for ax in figure.axes if not ax.axison]
+    if free:
+        free[0].legend(shown.values(), shown.keys(), loc="center")
+        return
+    most = max(1, int(WIDTH * 13 / (max(map(len, shown)) + 7)))  # columns for which there is room
+    columns = -(-len(shown) // -(-len(shown) // most))
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=columns)
+
+
 def layer_curves(
     frame: pd.DataFrame, ax: Axes | None = None, *, dashed: bool = False, label: str = "{}"
 ) -> Axes:
@@ -63,6 +110,9 @@ def layer_curves(
     return ax
 
 
+_DASHED: dict[str, Any] = dict(linestyle=(0, (4, 2)), linewidth=1.2)
+
+
 def _in_order(frame: pd.DataFrame) -> list[str]:
     return [model for model in ORDER if model in set(frame["model"])]
 
@@ -74,7 +124,7 @@ def _curve(rows: pd.DataFrame, ax: Axes, colour: Any, marker: str, label: str, d
     """
     rows = rows.sort_values("layer")
     layers, values = rows["layer"].to_numpy(dtype=float), rows["value"].to_numpy(dtype=float)
-    line = dict(color=colour, linestyle=(0, (4, 2)) if dashed else "-", linewidth=1.2 if dashed else None)
+    line = dict(color=colour, **(_DASHED if dashed else {}))
     if "p_value" in rows:
         ax.plot(layers, values, **line)
         for sure, fill in ((True, colour), (False, "white")):
@@ -97,39 +147,38 @@ def panels(
     *,
     paper: Iterable[tuple[str, pd.DataFrame]] = (),
     rows: int = 1,
-    height: float = 3,
+    height: float = 2.2,
     sharey: bool | Literal["row"] = False,
 ) -> np.ndarray:
-    """A panel for each group with its name as title, drawn by ``draw(frame, ax)``; one legend below all.
+    """A panel for each group with its name as title, drawn by ``draw(frame, ax)``; one legend for all.
 
     ``groups`` are names and frames, as ``DataFrame.groupby`` yields them; those of ``paper`` are drawn with
-    ``dashed=True`` into the panels of the same names, and left out of the legend. Axis labels are kept at
-    the left and at the bottom only. Names of metrics are spelled out. Returns the Axes, in order.
+    ``dashed=True`` into the panels of the same names, and share an entry of the legend. The label of the
+    horizontal axis stands once, below all panels, and a vertical axis has one where it differs from the one
+    to its left. Names of metrics are spelled out. ``rows`` and ``height`` are as in :func:`grid`. Returns the
+    Axes, in order.
     """
     groups, dashed = list(groups), {name: frame for name, frame in paper}
-    columns = -(-len(groups) // rows)
-    size = (10, rows * height)
-    figure, grid = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=sharey, squeeze=False)
-    shown: dict = {}
-    for number, (name, frame) in enumerate(groups):
-        ax = draw(frame, grid.flat[number])
+    axes = grid(len(groups), rows=rows, height=height, sharex=True, sharey=sharey)
+    theirs = {}
+    for (name, frame), ax in zip(groups, axes, strict=True):
+        draw(frame, ax)
         names = [name] if isinstance(name, str) else name
         ax.set_title(", ".join(METRICS.get(part, part) for part in names))
-        shown |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
         if name in dashed:
+            before = len(ax.get_legend_handles_labels()[1])
             draw(dashed[name], ax, dashed=True)
-        if number % columns and (sharey or ax.get_ylabel() == grid.flat[0].get_ylabel()):
+            for line in ax.get_legend_handles_labels()[0][before:]:
+                line.set_label("_paper")
+            theirs = {"the paper": dict(color=REFERENCE, **_DASHED)}
+    labels = [(ax.get_xlabel(), ax.get_ylabel()) for ax in axes]
+    axes[0].figure.supxlabel(labels[0][0], fontsize=plt.rcParams["axes.labelsize"])
+    for number, ax in enumerate(axes):
+        ax.set_xlabel("")
+        if not ax.get_subplotspec().is_first_col() and labels[number][1] == labels[number - 1][1]:
             ax.set_ylabel("")
-        # One label in the middle stands for those of a row, for which there is no room.
-        if number + columns < len(groups) or (columns > 2 and number % columns != columns // 2):
-            ax.set_xlabel("")
-    for ax in grid.flat[len(groups) :]:
-        ax.set_visible(False)
-    for ax in grid.flat[max(0, len(groups) - columns) : len(groups)]:
-        ax.tick_params(labelbottom=True)
-    figure.tight_layout()
-    figure.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5)
-    return grid.flat[: len(groups)]
+    shared_legend(axes, theirs)
+    return axes
 
 
 def rsa_curves(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -141,11 +190,11 @@ def rsa_curves(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     frame = frame[frame["layer"] >= 0]
     ax = layer_curves(frame[frame["analysis"] == "rsa"], ax)
     between = frame[frame["analysis"] == "rsa_between_seeds"]
-    for number, model in enumerate(_in_order(between)):
+    for model in _in_order(between):
         rows = between[between["model"] == model].sort_values("layer")
-        label = "_" if number else "two seeds of a model"
-        layers = rows["layer"].to_numpy(dtype=float)
-        ax.plot(layers, rows["value"], color=COLOURS[model], linestyle=":", label=label)
+        ax.plot(rows["layer"].to_numpy(dtype=float), rows["value"], color=COLOURS[model], linestyle=":")
+    if len(between):
+        ax.plot([], [], color=REFERENCE, linestyle=":", label="two seeds of a model, in its colour")
     return ax
 
 
@@ -166,61 +215,75 @@ def scores(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         value = rows["value"].to_numpy(dtype=float)
         if "ci_low" in rows and rows["ci_low"].notna().any():
             spread = np.abs(rows[["ci_low", "ci_high"]].to_numpy(dtype=float).T - value)
-            ax.errorbar(value, y, xerr=spread, fmt="none", color=_PALETTE[number], capsize=3)
-        ax.plot(value, y, linestyle="", marker=markers[number], color=_PALETTE[number], label=kind)
+            ax.errorbar(value, y, xerr=spread, fmt="none", color=PALETTE[number], capsize=3)
+        look: dict[str, Any] = dict(marker=markers[number], color=PALETTE[number], markersize=7)
+        ax.plot(value, y, linestyle="", **look, label=kind)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.6, -0.4)
     ax.set_xlim(0, 1)
     ax.set_xlabel("score (fraction of 1)")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+    shared_legend([ax])
     return ax
 
 
 def differences(tables: dict[str, pd.DataFrame], *, limit: float = 10) -> np.ndarray:
-    """Differences between models in points as maps of colours side by side, by their titles.
+    """Differences between models in points as maps of colours, by their titles.
 
     A table has ``model, inputs, value`` (fractions of 1) and, for stars where the interval excludes zero,
     ``ci_low, ci_high``; one row per model and input. All maps have the same lines, one for each of ``inputs``
-    in the order of the fullest table; what a table lacks is blank. Colours saturate at ``limit`` points.
-    Returns the Axes.
+    in the order of the fullest table; what a table lacks is blank. Maps stand side by side if their numbers
+    have room, else one below the other. Colours saturate at ``limit`` points. Returns the Axes.
     """
     fullest = sorted(tables.values(), key=lambda frame: -frame["inputs"].nunique())
     lines = list(dict.fromkeys(name for frame in fullest for name in frame["inputs"]))
-    size = (5 * len(tables), 0.6 + 0.4 * len(lines))
-    _, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
-    for ax, (title, frame) in zip(axes[0], tables.items(), strict=True):
+    models = {title: _in_order(frame) for title, frame in tables.items()}
+    room = WIDTH - 0.1 * max(map(len, lines))
+    beside = room / sum(map(len, models.values())) > 0.55  # inches, of a number with its star
+    shape = (1, len(tables)) if beside else (len(tables), 1)
+    height = 0.6 + 0.3 * len(lines)
+    widths = [len(columns) for columns in models.values()] if beside else None
+    _, axes = plt.subplots(
+        *shape, figsize=(WIDTH, shape[0] * height), sharey=True, squeeze=False, width_ratios=widths
+    )
+    for ax, (title, frame) in zip(axes.flat, tables.items(), strict=True):
         points = frame.assign(value=100 * frame["value"].astype(float))
-        grid = points.pivot(index="inputs", columns="model", values="value")
-        grid = grid.reindex(lines)[_in_order(frame)]
-        text = grid.map(lambda value: f"{value:+.1f}".replace("-", "−"))
+        values = points.pivot(index="inputs", columns="model", values="value")
+        values = values.reindex(lines)[models[title]]
+        text = values.map(
+            lambda value: "" if np.isnan(value) else format_number(value / 100, points=True, signed=True)
+        )
         if "ci_low" in frame:
             sure = frame[(frame["ci_low"] > 0) | (frame["ci_high"] < 0)]
             for row in sure.itertuples():
                 text.loc[row.inputs, row.model] += "*"
         colours = dict(cmap="vlag_r", center=0, vmin=-limit, vmax=limit, cbar=False)
-        sns.heatmap(grid, ax=ax, annot=text, fmt="", linewidths=0.5, annot_kws={"size": 8}, **colours)
+        sns.heatmap(values, ax=ax, annot=text, fmt="", linewidths=0.5, annot_kws={"size": 9}, **colours)
         ax.set(xlabel="", ylabel="", title=title)
         ax.grid(visible=False)
         ax.tick_params(rotation=0, length=0)
-    return axes[0]
+    return axes.flat[:]
 
 
 def word_similarities(words: Sequence[str], before: np.ndarray, after: np.ndarray, model: str) -> np.ndarray:
     """Similarities between a sentence's words in Base and in a fine-tuned model, as maps and as dots.
 
     ``before`` and ``after`` (n_words, n_words) are symmetric; each map's colours span its own values. In the
-    panel on the right each dot is a pair of words. Returns the three Axes.
+    panel below each dot is a pair of words. Returns the three Axes.
     """
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), width_ratios=[1, 1, 0.9])
+    figure = plt.figure(figsize=(WIDTH, 5.8))
+    mosaic = figure.subplot_mosaic([["Base", model], ["dots", "dots"]], height_ratios=[1.35, 1])
+    axes = np.array([mosaic["Base"], mosaic[model], mosaic["dots"]])
     for ax, matrix, title in ((axes[0], before, "Base"), (axes[1], after, f"tuned on {model}")):
-        colours = dict(cmap="viridis", vmin=matrix.min(), vmax=1, cbar=False)
-        labels = dict(xticklabels=words, yticklabels=words if ax is axes[0] else False)
-        sns.heatmap(matrix, ax=ax, square=True, **colours, **labels)
-        ax.set_title(f"{title}: {matrix.min():.2f} (dark) to 1")
+        image = ax.imshow(matrix, cmap="viridis", vmin=matrix.min(), vmax=1)
+        ax.set_xticks(range(len(words)), words, rotation=90)
+        ax.set_yticks(range(len(words)), words if ax is axes[0] else [])
+        ax.tick_params(length=0)
+        ax.grid(visible=False)
+        ax.set_title(title)
+        figure.colorbar(image, ax=ax, orientation="horizontal", label="cosine", aspect=25, format="%.2f")
     upper = np.triu_indices(len(words), 1)
-    axes[2].scatter(before[upper], after[upper], s=14, color=COLOURS[model])
+    axes[2].scatter(before[upper], after[upper], s=16, color=COLOURS[model])
     axes[2].set(xlabel="cosine in Base", ylabel="cosine after tuning", title="each dot a pair of words")
-    figure.tight_layout()
     return axes
 
 
@@ -234,9 +297,9 @@ def training_curves(
     ax = ax or plt.gca()
     for number, (name, rows) in enumerate(frame.groupby("series", sort=False)):
         seen, held = rows[~rows["held_out"]], rows[rows["held_out"]]
-        ax.plot(seen[x], seen[y], color=_PALETTE[number], linewidth=1, label=f"{name}, training")
+        ax.plot(seen[x], seen[y], color=PALETTE[number], linewidth=1, label=f"{name}, training")
         if len(held):
-            ax.plot(held[x], held[y], color=_PALETTE[number], marker="o", label=f"{name}, held out")
+            ax.plot(held[x], held[y], color=PALETTE[number], marker="o", label=f"{name}, held out")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.legend()
@@ -254,8 +317,7 @@ def text_curves(
     (the paper's numbers).
     """
     ax = ax or plt.gca()
-    colours = sns.color_palette("viridis", len(names) + 1)  # the lightest is hard to see
-    for (inputs, label), colour, marker in zip(names.items(), colours, "osD^vPX", strict=False):
+    for (inputs, label), colour, marker in zip(names.items(), _shades(len(names)), "osD^vPX*", strict=False):
         rows = frame[frame["inputs"] == inputs]
         if len(rows):
             _curve(rows, ax, colour, marker, label, dashed)
@@ -266,7 +328,7 @@ def text_curves(
 def courses(
     frame: pd.DataFrame, metrics: dict[str, str], layers: Sequence[int], *, xlabel: str
 ) -> np.ndarray:
-    """Measures over the course of training: a row of panels per model, in it a panel per metric.
+    """Measures over the course of training: a panel per model and metric, one model after the other.
 
     ``frame`` has columns of results, ``at``, the place on the logarithmic axis, and ``dashed``; rows where
     that is true make lines that are dashed, with hollow markers. Metrics with layers have a line for each of
@@ -275,12 +337,12 @@ def courses(
     """
     models = [model for model in _in_order(frame) if model != "Base"]
     titles = list(dict.fromkeys(metrics.values()))
-    size = (10, 2.9 * len(models))
-    figure, grid = plt.subplots(len(models), len(titles), figsize=size, sharex="row", squeeze=False)
-    palette = sns.color_palette("viridis", len(layers) + 1)  # the lightest is hard to see
+    axes = grid(len(models) * len(titles)).reshape(len(models), len(titles))
     looks: dict[int | None, tuple] = {None: ("black", "o")}
-    looks |= dict(zip(layers, zip(palette, itertools.cycle("osD^vPX<>*hpd"), strict=False), strict=False))
-    for (model, title), ax in zip(itertools.product(models, titles), grid.flat, strict=True):
+    looks |= dict(
+        zip(layers, zip(_shades(len(layers)), itertools.cycle("osD^vPX<>*hpd"), strict=False), strict=False)
+    )
+    for (model, title), ax in zip(itertools.product(models, titles), axes.flat, strict=True):
         chosen = frame[(frame["metric"].map(metrics) == title) & frame["model"].isin([model, "Base"])]
         for layer, (colour, marker) in looks.items():
             here = chosen["layer"].isna() if layer is None else chosen["layer"].eq(layer).fillna(False)
@@ -295,12 +357,13 @@ def courses(
         ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         ax.minorticks_off()
         ax.set(title=title if len(models) == 1 else f"{model}: {title}", xlabel=xlabel)
-    shown = {
-        name: line for ax in grid.flat for line, name in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.tight_layout()
-    figure.legend(shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=6)
-    return grid
+    shared_legend(axes.flat)
+    return axes
+
+
+def _shades(n: int) -> list[tuple[float, ...]]:
+    """Colours in an order, from violet to the lightest green that a white page lets see."""
+    return [plt.get_cmap("viridis")(share) for share in np.linspace(0, 0.58, n)]
 
 
 def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, xlabel: str) -> np.ndarray:
@@ -316,27 +379,26 @@ def sweeps(frame: pd.DataFrame, paper: pd.DataFrame, names: dict[str, str], *, x
         return ax
 
     groups = (part.groupby("model") for part in (frame, paper))
-    return panels(next(groups), draw, paper=next(groups), height=3.4)
+    return panels(next(groups), draw, paper=next(groups))
 
 
 def domain_gaps(frame: pd.DataFrame, tasks: dict[str, str], controls: dict[str, str]) -> np.ndarray:
-    """Gaps between two texts over the layers: a column per task, the tuned model above and Random below.
+    """Gaps between two texts over the layers: a row per task, the tuned model left and Random right.
 
     ``frame`` has rows ``rsa_gap`` for :func:`text_curves`, ``tasks`` each model's corpus, ``controls`` the
-    labels of the comparisons. Returns the Axes, (2, n_tasks).
+    labels of the comparisons. Returns the Axes, (n_tasks, 2).
     """
-    _, axes = plt.subplots(2, len(tasks), figsize=(10, 6.2), sharey=True, sharex=True)
-    for column, (model, corpus) in zip(axes.T, tasks.items(), strict=True):
+    axes = grid(2 * len(tasks), height=2.1, sharex=True, sharey=True).reshape(-1, 2)
+    for row, (model, corpus) in zip(axes, tasks.items(), strict=True):
         own = frame[frame["task"] == corpus]
-        for ax, who in zip(column, (model, "Random"), strict=True):
+        for ax, who in zip(row, (model, "Random"), strict=True):
             text_curves(own[own["model"] == who], controls, ax)
-            ax.axhline(0, color="0.5", linewidth=0.8)
+            ax.axhline(0, color=REFERENCE, linewidth=0.8)
             ax.set(title=f"{who} on {model}'s texts", xlabel="", ylabel="")
-        column[1].set_xlabel("layer")
-    axes[0, 0].set_ylabel("RSA in domain minus out of domain")
-    axes[1, 0].set_ylabel("the same for an untuned encoder")
-    handles = axes[0, -1].get_legend_handles_labels()
-    axes[1, len(tasks) // 2].legend(*handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
+    figure = axes[0, 0].figure
+    figure.supxlabel("layer", fontsize=plt.rcParams["axes.labelsize"])
+    figure.supylabel("RSA in domain minus out of domain", fontsize=plt.rcParams["axes.labelsize"])
+    shared_legend(axes[0])
     return axes
 
 
@@ -346,47 +408,60 @@ def text_points(frame: pd.DataFrame, x: str, names: dict[str, str], ax: Axes | N
     ``frame`` has the columns ``inputs, value, ci_low, ci_high`` and the one named by ``x``, one row per text.
     """
     ax = ax or plt.gca()
-    colours = sns.color_palette("viridis", len(names) + 1)
-    for (inputs, label), colour, marker in zip(names.items(), colours, "osD^vPX*", strict=False):
+    for (inputs, label), colour, marker in zip(names.items(), _shades(len(names)), "osD^vPX*", strict=False):
         for row in frame[frame["inputs"] == inputs].to_dict("records"):
             spread = [[row["value"] - row["ci_low"]], [row["ci_high"] - row["value"]]]
-            dot = dict(fmt=marker, color=colour, capsize=2, linewidth=1, label=label)
+            dot: dict[str, Any] = dict(fmt=marker, color=colour, capsize=2, linewidth=1, label=label)
             ax.errorbar([row[x]], [row["value"]], yerr=spread, **dot)
     return ax
 
 
 def trees(words: Sequence[str], gold: np.ndarray, predicted: np.ndarray, ax: Axes | None = None) -> Axes:
-    """A sentence with its tree's edges above the words and predicted ones below.
+    """A sentence written downwards, with its tree's edges to the left of the words and predicted ones right.
 
     ``gold`` and ``predicted`` (n_edges, 2) are pairs of positions of words, undirected. A predicted edge
     that the gold tree lacks is dashed and of another colour.
     """
     ax = ax or plt.gca()
-    widths = np.array([len(word) + 1.5 for word in words])
-    centre = np.cumsum(widths) - widths / 2
     right = {frozenset(edge) for edge in np.asarray(gold).tolist()}
     angles = np.linspace(0, np.pi, 40)
-    farthest = 1
-    for edges, side in ((gold, 1), (predicted, -1)):
+    margin = 0.4 + 0.075 * max(map(len, words))  # half a column of words, in shares of one of arcs
+    for edges, side in ((gold, -1), (predicted, 1)):
         for edge in np.asarray(edges).tolist():
-            a, b = centre[edge]
-            height = abs(edge[0] - edge[1]) ** 0.7
-            farthest = max(farthest, height)
+            reach = (abs(edge[0] - edge[1]) / len(words)) ** 0.6
             wrong = frozenset(edge) not in right
             ax.plot(
-                (a + b) / 2 + abs(b - a) / 2 * np.cos(angles),
-                side * (0.4 + height * np.sin(angles)),
-                color=_PALETTE[3] if wrong else "0.2" if side == 1 else _PALETTE[0],
+                side * (margin + reach * np.sin(angles)),
+                sum(edge) / 2 + abs(edge[0] - edge[1]) / 2 * np.cos(angles),
+                color=PALETTE[3] if wrong else "0.2" if side == -1 else PALETTE[0],
                 linestyle=(0, (3, 2)) if wrong else "-",
                 linewidth=1.2,
                 marker="",
             )
-    for x, word in zip(centre, words, strict=True):
-        ax.text(x, 0, word, ha="center", va="center", fontsize=7)
-    ax.set_xlim(0, widths.sum())
-    ax.set_ylim(-farthest - 0.6, farthest + 0.6)
+    for position, word in enumerate(words):
+        ax.text(0, position, word, ha="center", va="center", fontsize=9)
+    ax.set_xlim(-margin - 1, margin + 1)
+    ax.set_ylim(len(words) - 0.3, -0.7)
     ax.set_axis_off()
     return ax
+
+
+def predicted_trees(sentences: Sequence[Any]) -> np.ndarray:
+    """:func:`trees` of some sentences for each of several models, two a row.
+
+    Each of ``sentences`` has ``words``, ``gold`` and ``predicted``, the edges by model, as
+    :class:`helpers.analyses.structural.Drawn` does. Returns the Axes.
+    """
+    sides = [(tree, model) for tree in sentences for model in tree.predicted]
+    pairs = [sides[k : k + COLUMNS] for k in range(0, len(sides), COLUMNS)]
+    heights = [0.35 + 0.19 * max(len(tree.words) for tree, _ in pair) for pair in pairs]
+    size = (WIDTH, sum(heights))
+    _, axes = plt.subplots(len(pairs), COLUMNS, figsize=size, squeeze=False, height_ratios=heights)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (tree, model) in zip(axes.flat, sides, strict=False):
+        trees(tree.words, tree.gold, tree.predicted[model], ax).set_title(model)
+    return axes.flat[: len(sides)]
 
 
 def layer_maps(frame: pd.DataFrame, measures: dict[str, str]) -> np.ndarray:

@@ -127,6 +127,25 @@ def test_pictures_exist_and_say_what_they_show(built, pages):
     assert figures >= 5
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_pages_are_quiet_fit_the_screen_and_are_accessible_in_a_browser(built, pages, visit, width, scheme):
+    folder, _ = built
+    found = {}
+    for name in pages.keys() - {Path("index.html")}:
+        seen = visit(folder, str(name), width=width, scheme=scheme)
+        wide = seen.page.evaluate(
+            """[...document.querySelectorAll("figure img")].filter(image => image.naturalWidth > 6.5 * 96)
+               .map(image => `${image.src} is ${image.naturalWidth} pixels wide`)"""
+        )
+        problems = [*seen.complaints, *seen.elsewhere, *seen.violations(), *wide]
+        if overflow := max(0, seen.overflow()):
+            problems.append(f"wider than the screen by {overflow} pixels")
+        heavy = {n: size for n, size in seen.bytes.items() if n.endswith(".js") and size > 300e3}
+        found |= {str(name): [*problems, *heavy]} if problems or heavy else {}
+        seen.page.context.close()
+    assert not found
+
+
 def test_every_glued_number_is_there(pages):
     for name, page in pages.items():
         assert "glue:" not in page.text and "Traceback" not in page.text, name

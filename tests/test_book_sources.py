@@ -19,6 +19,7 @@ PAGES = sorted((ROOT / "book").glob("*.md"))
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 MOST_CODE_LINES = 100
 CLASSROOM, MOST_IN_CLASS = "2", 130  # how numbers of notebooks begin that build a method from scratch
+COLUMN = 78  # characters of code that a page's column has room for
 PARAMETERS = SETTINGS - {"tasks", "sweep", "edge", "structural"}  # names of modules and tables as well
 
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -151,6 +152,20 @@ def test_exactly_one_parameters_cell_of_commented_literals(path):
         assert comments & set(range(statement.lineno, statement.end_lineno + 1)), (
             f"no comment on the line of: {ast.unparse(statement)}"
         )
+
+
+@notebooks
+def test_comments_of_parameters_fit_the_column(path):
+    (text,) = [source(c) for c in cells(path, "code") if "parameters" in c["metadata"].get("tags", [])]
+    assert [line for line in text.splitlines() if len(line) > COLUMN] == []
+
+
+@notebooks
+def test_tables_are_shown_by_helpers_that_escape_what_corpora_hold(path):
+    for cell in cells(path, "code"):
+        for node in ast.walk(ast.parse(source(cell))):
+            styled = isinstance(node, ast.Attribute) and node.attr in ("style", "to_html")
+            assert not styled, f"helpers.notebook.plain instead: {source(cell)[:80]}"
 
 
 @notebooks

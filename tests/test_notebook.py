@@ -121,6 +121,14 @@ def test_tables_are_shown_without_index_and_trailing_zeros():
     assert ">0.0001<" in html and ">3<" in html and ">all<" in html and 'class="row_heading' not in html
 
 
+def test_tables_show_text_as_it_is_and_nothing_for_what_is_missing():
+    frame = pd.DataFrame({"<i>a</i>": ["<script>1</script> & more", None], "b": [0.12345, float("nan")]})
+    html = notebook.plain(frame.set_index(pd.Index(["<b>", "y"])), "{:.2f}".format, index=True).to_html()
+    assert "&lt;script&gt;1&lt;/script&gt; &amp; more" in html and "<script>" not in html
+    assert "&lt;i&gt;a&lt;/i&gt;" in html and "&lt;b&gt;" in html
+    assert ">0.12<" in html and "nan" not in html.lower() and "None" not in html
+
+
 def test_recipes_are_described_by_task():
     quick = profiles.PROFILES["quick"]
     table = notebook.recipes(quick.tasks).set_index("model")

@@ -145,7 +145,14 @@ def code(path: Path) -> str:
 
 
 # What plots and builds, and needs an extra; the rest of the package is installed without.
-WITH_EXTRAS = {"helpers/book.py", "helpers/notebook.py", "helpers/plotting.py", "helpers/executors.py"}
+WITH_EXTRAS = {
+    "helpers/book.py",
+    "helpers/markup.py",
+    "helpers/notebook.py",
+    "helpers/pages.py",
+    "helpers/plotting.py",
+    "helpers/executors.py",
+}
 
 
 @pytest.mark.parametrize("folder", ["helpers", "what_happens_to_bert", "notebooks", "tests"])

@@ -1,5 +1,8 @@
 """Figures show the numbers they are given."""
 
+import io
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -45,23 +48,24 @@ def test_each_models_ceiling_is_dotted_in_its_colour():
     own = curves().assign(analysis="rsa")
     below = own.assign(layer=-1).iloc[:1]
     ax = plotting.rsa_curves(pd.concat([own, below, own.assign(analysis="rsa_between_seeds", value=0.9)]))
-    dep, qa, *ceilings = ax.lines
+    dep, qa, *ceilings, named = ax.lines
     assert [line.get_linestyle() for line in ceilings] == [":", ":"]
     assert [line.get_color() for line in ceilings] == [dep.get_color(), qa.get_color()]
     np.testing.assert_allclose(ceilings[1].get_ydata(), 0.9)
-    assert all(line.get_xdata().tolist() == [0, 1, 2] for line in ax.lines)
+    assert all(line.get_xdata().tolist() == [0, 1, 2] for line in (dep, qa, *ceilings))
     shown = [label for label in ax.get_legend_handles_labels()[1] if not label.startswith("_")]
-    assert shown == ["Dep", "QA", "two seeds of a model"]
+    assert shown == ["Dep", "QA", "two seeds of a model, in its colour"]
+    assert named.get_color() not in plotting.COLOURS.values() and not len(named.get_xdata())
 
 
-def test_gaps_are_drawn_by_task_with_random_below():
+def test_gaps_are_drawn_by_task_with_random_beside():
     frame = curves().assign(inputs="raw", task=lambda rows: rows["model"] + "-corpus")
     random = frame.assign(model="Random", value=0.1)
     tasks = {"Dep": "Dep-corpus", "QA": "QA-corpus"}
     axes = plotting.domain_gaps(pd.concat([frame, random]), tasks, {"raw": "as in the paper"})
-    assert axes.shape == (2, 2) and axes[1, 0].get_title("left") == "Random on Dep's texts"
-    for row, values in zip(axes, ([0.5, 0.7], [0.1, 0.1]), strict=True):
-        for ax, value in zip(row, values, strict=True):
+    assert axes.shape == (2, 2) and axes[0, 1].get_title("left") == "Random on Dep's texts"
+    for row, own in zip(axes, (0.5, 0.7), strict=True):
+        for ax, value in zip(row, (own, 0.1), strict=True):
             np.testing.assert_allclose(ax.lines[0].get_ydata(), value)
 
 
@@ -114,23 +118,38 @@ def test_a_texts_dot_stands_at_its_distance_with_its_interval():
     np.testing.assert_allclose(bars, [[0.4, 0.95]] * 2)
 
 
-def test_trees_are_arcs_above_and_below_the_words():
+def test_trees_are_arcs_to_the_left_and_right_of_the_words():
     gold, predicted = np.array([[0, 1], [1, 3], [2, 3]]), np.array([[0, 1], [1, 2], [2, 3]])
     ax = plotting.trees(["the", "cats", "of", "Rome"], gold, predicted)
     assert [text.get_text() for text in ax.texts] == ["the", "cats", "of", "Rome"]
-    centre = [text.get_position()[0] for text in ax.texts]
-    assert centre == sorted(centre)
+    assert [text.get_position()[1] for text in ax.texts] == [0, 1, 2, 3]
+    top, bottom = ax.transData.transform([(0, 0), (0, 3)])[:, 1]
+    assert top > bottom, "the first word stands above"
     arcs = [(line.get_xdata(), line.get_ydata(), line.get_linestyle()) for line in ax.lines]
-    above = [(min(x), max(x)) for x, y, _ in arcs if (np.asarray(y) > 0).all()]
-    below = [(min(x), max(x)) for x, y, _ in arcs if (np.asarray(y) < 0).all()]
-    for ends, edges in ((above, gold), (below, predicted)):
-        np.testing.assert_allclose(ends, [[centre[a], centre[b]] for a, b in edges])
+    left = [(min(y), max(y)) for x, y, _ in arcs if (np.asarray(x) < 0).all()]
+    right = [(min(y), max(y)) for x, y, _ in arcs if (np.asarray(x) > 0).all()]
+    np.testing.assert_allclose(left, gold)
+    np.testing.assert_allclose(right, predicted)
     # Only the edge that the tree has not is dashed, and of a colour of its own.
-    dashed = [line for line in ax.lines if line.get_linestyle() != "-"]
-    np.testing.assert_allclose(sorted(dashed[0].get_xdata())[0], centre[1])
-    assert len(dashed) == 1 and dashed[0].get_color() not in {
-        line.get_color() for line in ax.lines if line is not dashed[0]
-    }
+    (dashed,) = [line for line in ax.lines if line.get_linestyle() != "-"]
+    assert sorted(dashed.get_ydata())[0] == 1
+    assert dashed.get_color() not in {line.get_color() for line in ax.lines if line is not dashed}
+
+
+def test_words_of_trees_do_not_touch_each_other_nor_the_arcs():
+    words = ["a", "Gubernatorial", "caretaker", "of", "unparliamentarinesses", "threatening"] * 2
+    chain = np.array([[k, k + 1] for k in range(len(words) - 1)] + [[0, 11]])
+    drawn = SimpleNamespace(words=words, gold=chain, predicted={"Base": chain, "Dep": chain, "QA": chain})
+    axes = plotting.predicted_trees([drawn, drawn])
+    assert [ax.get_title("left") for ax in axes] == ["Base", "Dep", "QA"] * 2
+    axes[0].figure.draw_without_rendering()
+    for ax in axes:
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+        edges = (min(box.x0 for box in boxes), max(box.x1 for box in boxes))
+        for line in ax.lines:
+            x = line.get_transform().transform(line.get_xydata())[:, 0]
+            assert (x <= edges[0]).all() or (x >= edges[1]).all()
 
 
 def test_differences_are_points_with_a_star_where_the_interval_excludes_zero():
@@ -147,11 +166,11 @@ def test_differences_are_points_with_a_star_where_the_interval_excludes_zero():
     other, ax = plotting.differences({"less": less, "more": frame})
     assert (other.get_title("left"), ax.get_title("left")) == ("less", "more")
     assert [t.get_text() for t in other.get_yticklabels()] == ["SRL", "POS", "NER"]
-    assert [t.get_text() for t in other.texts] == ["−25.0*", "+0.0"] and other.texts[0].get_position()[
+    assert [t.get_text() for t in other.texts] == ["−25.0*", "0.0"] and other.texts[0].get_position()[
         1
     ] == 2.5
     assert [t.get_text() for t in ax.get_xticklabels()] == ["Dep", "QA"]
-    assert [t.get_text() for t in ax.texts] == ["+3.4", "−1.2*", "−25.0*", "+0.0"]
+    assert [t.get_text() for t in ax.texts] == ["+3.4", "−1.2*", "−25.0*", "0.0"]
     colours = ax.collections[0].get_facecolors()
     assert colours[0][2] > colours[0][0] and colours[2][0] > colours[2][2], "gains blue, losses red"
 
@@ -168,24 +187,30 @@ def test_panels_have_their_groups_names_and_one_legend():
     )
     theirs = pd.DataFrame(dict(metric="micro_f1_layer", model=["Base"], layer=[5], value=[0.9]))
     groups = frame.groupby("inputs", sort=False)
-    axes = plotting.panels(groups, plotting.layer_curves, rows=2, paper=[("SRL", theirs)])
+    axes = plotting.panels(groups, plotting.layer_curves, paper=[("SRL", theirs)])
     dashed = axes[1].lines[-1]
     assert dashed.get_ydata().tolist() == [0.9] and dashed.get_linestyle() == "--"
     assert [ax.get_title("left") for ax in axes] == ["POS", "SRL", "SPR"]
     assert [ax.lines[-1].get_ydata().tolist() for ax in axes] == [[0.1], [0.9], [0.5]]
-    (legend,) = axes[0].figure.legends
-    assert sorted(t.get_text() for t in legend.get_texts()) == ["Base", "Dep", "NLI"]
+    # The place that three panels leave free has the legend; four would have it above them.
+    (legend,) = [ax.get_legend() for ax in axes[0].figure.axes if ax.get_legend()]
+    assert [t.get_text() for t in legend.get_texts()] == ["Dep", "Base", "NLI", "the paper"]
     assert [bool(ax.get_ylabel()) for ax in axes] == [True, False, True]
-    assert [bool(ax.get_xlabel()) for ax in axes] == [False, True, True], "what has no panel below it"
-    assert len([ax for ax in axes[0].figure.axes if ax.get_visible()]) == 3
+    assert not any(ax.get_xlabel() for ax in axes), "one label stands for all"
+    assert axes[0].figure.get_supxlabel().startswith("layer")
 
 
-def test_a_row_of_three_panels_has_one_label_below_it():
+def test_panels_stand_two_a_row_with_one_legend_above():
     frame = curves().assign(metric="uuas")
-    groups = [("uuas", frame), (("POS", "accuracy"), frame), ("c", frame)]
+    groups = [("uuas", frame), (("POS", "accuracy"), frame), ("c", frame), ("d", frame)]
     axes = plotting.panels(groups, plotting.layer_curves)
-    assert [bool(ax.get_xlabel()) for ax in axes] == [False, True, False]
-    assert [ax.get_title("left") for ax in axes] == ["UUAS", "POS, accuracy", "c"]
+    assert [ax.get_title("left") for ax in axes] == ["UUAS", "POS, accuracy", "c", "d"]
+    (legend,) = axes[0].figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["Dep", "QA"]
+    figure = axes[0].figure
+    figure.draw_without_rendering()
+    highest = max(ax.get_tightbbox().y1 for ax in axes)
+    assert highest < legend.get_window_extent().y0 < legend.get_window_extent().y1 <= figure.bbox.y1
 
 
 def test_sweeps_have_a_panel_a_model_with_the_papers_curve_dashed():
@@ -238,6 +263,99 @@ def test_a_sentences_words_are_compared_before_and_after():
     axes = plotting.word_similarities(["a", "b", "c"], before, after, "NLI")
     (dots,) = axes[2].collections
     np.testing.assert_allclose(dots.get_offsets(), [[0.5, 0.9], [0.2, 0.8], [0.1, 0.7]])
-    assert axes[0].get_title("left") == "Base: 0.10 (dark) to 1"
-    assert axes[1].get_title("left") == "tuned on NLI: 0.70 (dark) to 1"
+    assert [ax.get_title("left") for ax in axes[:2]] == ["Base", "tuned on NLI"]
+    scales = [ax.images[0].colorbar.ax.get_xlim() for ax in axes[:2]]
+    np.testing.assert_allclose(scales, [(0.1, 1), (0.7, 1)])
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["a", "b", "c"]
+
+
+# -- what all figures keep to --------------------------------------------------------------------
+
+
+def luminance(colour) -> float:
+    """Relative, as WCAG 2 defines it."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(a, b) -> float:
+    low, high = sorted([luminance(a), luminance(b)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def inverted(colour) -> np.ndarray:
+    """What ``invert(1) hue-rotate(180deg)`` makes of a colour (Filter Effects Module Level 1)."""
+    rotation = 2 * np.array([[0.213, 0.715, 0.072]] * 3) - np.eye(3)
+    return np.clip(rotation @ (1 - np.array(matplotlib.colors.to_rgb(colour))), 0, 1)
+
+
+def test_lines_contrast_with_light_and_dark_pages():
+    shades = [shade for n in range(1, 9) for shade in plotting._shades(n)]
+    for colour in (*plotting.PALETTE, *plotting.COLOURS.values(), plotting.REFERENCE, *shades):
+        assert contrast(colour, "white") >= 3, colour
+        assert contrast(inverted(colour), "#121212") >= 3, colour
+
+
+def drawings():
+    """A figure of each kind, as full as the book has them."""
+    layers = range(-1, 12)
+    models = list(plotting.COLOURS)
+    every = pd.DataFrame(
+        [(m, t, k, 0.5, 0.4, 0.6) for m in models for t in "abcdefg" for k in layers],
+        columns=["model", "inputs", "layer", "value", "ci_low", "ci_high"],
+    ).assign(metric="distance_spearman", analysis="rsa", far=0.1)
+    labels = {letter: f"a text from somewhere {letter}" for letter in "abcdefg"}
+    tuned = every[every["model"].isin(["Dep", "NLI", "QA"])]
+    groups = list(every.groupby("inputs"))
+
+    def changes(n):
+        names = {letter: f"Dependencies {letter}" for letter in "abcdefg"}
+        frame = every[(every["layer"] == 0) & every["model"].isin(models[:n])]
+        return frame.replace({"inputs": names}).assign(value=-0.25)
+
+    yield plotting.layer_curves(every)
+    yield plotting.panels(groups, plotting.layer_curves, paper=groups[:2])[0]
+    yield plotting.panels(groups[:4], plotting.layer_curves, sharey=True)[0]
+    yield plotting.panels(groups[:3], plotting.rsa_curves, sharey=True)[0]
+    yield plotting.sweeps(tuned, tuned, dict(list(labels.items())[:2]), xlabel="last frozen layer")[0]
+    gaps = pd.concat([tuned.assign(task=tuned["model"]), every.assign(model="Random", task="Dep")])
+    yield plotting.domain_gaps(gaps, {m: m for m in ("Dep", "NLI", "QA")}, dict(list(labels.items())[:4]))[
+        0, 0
+    ]
+    yield plotting.differences({"here": changes(3), "the paper's Table 1": changes(4)})[0]
+    yield plotting.differences({"here": changes(3), "there": changes(3)})[0]
+    long = [f"{model}: exact match on some corpus" for model in ("Dep", "NLI", "QA")]
+    dots = [(label, f"a kind of baseline {kind}", 0.5) for label in long for kind in range(7)]
+    plt.close("all")
+    yield plotting.scores(pd.DataFrame(dots, columns=["label", "kind", "value"]))
+    yield plotting.word_similarities(["understanding"] * 12, np.eye(12), np.eye(12), "NLI")[0]
+
+
+def test_figures_fit_the_column_and_their_words_are_large_and_whole():
+    for ax in drawings():
+        figure = ax.figure
+        figure.draw_without_rendering()
+        assert figure.get_size_inches()[0] <= 6.5
+        assert figure.get_facecolor()[3] == ax.get_facecolor()[3] == 0, "the page's colour shows through"
+        drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(drawn.x0, drawn.y0) > -0.02 and drawn.x1 < width + 0.02 and drawn.y1 < height + 0.02
+        assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text)) >= 9
+        plt.close(figure)
+
+
+def test_vector_figures_are_the_same_each_time():
+    def drawn() -> str:
+        plotting.layer_curves(curves(), plt.figure().gca())
+        buffer = io.StringIO()
+        plt.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return buffer.getvalue()
+
+    assert drawn() == drawn() and len(drawn()) < 60_000
+
+
+def test_words_with_dollar_signs_are_shown_as_they_are():
+    plt.figure().gca().set_title("left $x$")
+    buffer = io.StringIO()
+    plt.savefig(buffer, format="svg")
+    assert "<!-- left $x$ -->" in buffer.getvalue()
