@@ -378,19 +378,19 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     last = effects[(effects["metric"] == rsa.RAW) & (effects["layer"] == moves.index.max())]
     for model, own in calm.iterrows():
         first = moves[model][moves[model] == moves[model].min()]
-        moving = f"{len(own['moving'])} of {len(moves)} layers"
+        moving, step = f"{len(own['moving'])} of {len(moves)}", f"step {own['step']} of {own['steps']}"
         if own["moving"]:
             change = results.format_number(own["value"], own["ci_low"], own["ci_high"], signed=True)
             moving += f" (most in layer {own['layer']:.0f}: {change})"
         rows[model] = {
             "moves first": f"{_listed(first.index)} (step {first.iloc[0]})" if len(first) else "no layer",
-            "score settled": f"step {own['step']} of {own['steps']}",
+            "score settled": step if own["step"] < own["steps"] else f"only at the end, {step}",
             "moving after that": moving,
         }
         for effect in EFFECTS:
             parts = last[(last["model"] == model) & (last["effect"] == effect)]
             further, nearer = (parts["ci_high"] < 0).sum(), (parts["ci_low"] > 0).sum()
-            rows[model][effect] = f"further at {further}, nearer at {nearer} of {len(parts)} sizes"
+            rows[model][effect] = f"further at {further} of {len(parts)} sizes, nearer at {nearer}"
     columns = ["moves first", "score settled", "moving after that", *EFFECTS]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

@@ -312,21 +312,21 @@ def test_the_summary_says_so_in_words(made):
     assert dynamics.summary(made).loc["Dep"].to_dict() == {
         "moves first": "layer 1 (step 64)",
         "score settled": "step 16 of 64",
-        "moving after that": "1 of 3 layers (most in layer 1: −0.16 [−0.17, −0.15])",
-        "more steps": "further at 2, nearer at 0 of 2 sizes",
-        "more records": "further at 0, nearer at 1 of 2 sizes",
+        "moving after that": "1 of 3 (most in layer 1: −0.16 [−0.17, −0.15])",
+        "more steps": "further at 2 of 2 sizes, nearer at 0",
+        "more records": "further at 0 of 2 sizes, nearer at 1",
     }
     still = made.assign(value=1.0, ci_low=0.99, ci_high=1.01)
     still.loc[still["analysis"] != "training_dynamics", ["value", "ci_low", "ci_high"]] = 0.0, -0.01, 0.01
     assert dynamics.summary(still).loc["Dep", ["moves first", "moving after that"]].tolist() == [
-        "no layer", "0 of 3 layers",
+        "no layer", "0 of 3",
     ]  # fmt: skip
 
 
 def test_a_table_of_a_training_in_one_step_has_a_summary_too(made):
     assert dynamics.summary(made[made["inputs"].isin(["step 0", "step 64"])]).empty
     without = dynamics.summary(made[~made["inputs"].str.contains("records")])
-    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"further at 0, nearer at 0 of 0 sizes"}
+    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"further at 0 of 0 sizes, nearer at 0"}
 
 
 def test_the_summary_of_a_table_as_computed_and_as_read_back(frame, settings):
