@@ -23,6 +23,7 @@ SENT = "POS"  # what is sent
 # codes are nearly twice as long (2.8 bits per POS tag against 1.6), and longer for an encoder with shorter
 # vectors.
 LEARNING_RATE = 5e-3
+STOP_AFTER = 2  # validations without a gain: what is learnt from few sentences is soon learnt too well
 
 
 def word_labels(settings: Profile) -> dict[str, Splits]:
@@ -75,7 +76,7 @@ def description_lengths(settings: Profile) -> tuple[Rows, dict[str, Any]]:
 
 def _rows(settings: Profile, reading: Any, tasks: list[LabelTask]) -> Rows:
     base: dict[tuple[int, str], Estimate] = {}
-    recipe = dataclasses.replace(settings.structural, learning_rate=LEARNING_RATE)
+    recipe = dataclasses.replace(settings.structural, learning_rate=LEARNING_RATE, stop_after=STOP_AFTER)
     first, *others = settings.probe_seeds
     for model, corpus, seed, encoder in probed_models(settings, probing_seeds(settings)[:1]):
         progress.say(f"codes of {SENT} on {encoder.name}")

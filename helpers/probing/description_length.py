@@ -136,16 +136,16 @@ class Result(probes.Result):
         return self.arrays["bits"][probe], self.arrays["total"]
 
 
-class _Part:
+class _Part(Order):
     """Batches drawn from some of the sentences alone."""
 
     def __init__(self, sentences: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int):
+        super().__init__(lengths[sentences], batch_size, seed)
         self.sentences = sentences
-        self.order = Order(lengths[sentences], batch_size, seed)
 
     def at(self, step: int) -> np.ndarray:
         """Numbers of a step's sentences."""
-        return self.sentences[self.order.at(step)]
+        return self.sentences[super().at(step)]
 
 
 class OnlineCodes(probes.SpanProbes):
@@ -218,7 +218,7 @@ class OnlineCodes(probes.SpanProbes):
         for file, (begin, end) in zip(files, itertools.pairwise(ends), strict=True):
             if not file.exists():
                 part = _Part(sent[:begin], sizes, self.recipe.batch_size, self.seed)
-                every = max(VALIDATE_EVERY, part.order.steps_per_epoch)
+                every = max(VALIDATE_EVERY, part.steps_per_epoch)
                 self.order = part
                 trained = layerwise.train(
                     self.initial(),
