@@ -16,7 +16,7 @@ from helpers.analyses import inputs, structural
 from helpers.analyses.rsa import RAW, compare_layers, reader
 from helpers.checks import Check
 from helpers.claims import judging, show
-from helpers.claims.run import Run
+from helpers.claims.run import ALL, Run
 from helpers.encoders import Encoder, EncoderError
 from helpers.profiles import PROFILES, Profile
 from helpers.svg import Curve, Markup, chart, joined, key, tag
@@ -309,11 +309,12 @@ def _figures(frame: pd.DataFrame, tables: Mapping[str, pd.DataFrame], run: Seque
         _rsa(frame) if TUNED in set(frame["model"]) or "rsa" in run else None,
         _ablation(tables) if {"partial_freezing", "truncation"} & set(run) else None,
     ]
-    lacking = {0: ["edge_probing"], 2: ["rsa"], 3: ["partial_freezing", "truncation"]}
+    titles = ("Edge probing", "Structural probe", "RSA to Base", "Partial freezing or truncation")
+    lacking: tuple[list[str], ...] = (["edge_probing"], [], ["rsa"], ["partial_freezing", "truncation"])
     figures, shown = [], dict[str, Curve]()
-    for number, figure in enumerate(drawn):
+    for figure, name, names in zip(drawn, titles, lacking, strict=True):
         if figure is None:
-            figures.append(tag("figure", _missing(lacking[number])))
+            figures.append(tag("figure", tag("h3", name), _missing(names)))
             continue
         title, curves, across, up, caption = figure
         shown |= {curve.label: curve for curve in map(_in_legend, curves)}
@@ -383,7 +384,7 @@ def _ablation(tables: Mapping[str, pd.DataFrame]) -> Figure:
     mean = analyses.over_seeds(tables[name])
     mean = mean[mean["inputs"] != "tuned_head"]
     curves = _models(mean)
-    run = Run(tables)
+    run = Run(tables).of_seed(ALL)
     for model in MODELS:
         floor, number = run.trivial(model)
         if model in set(mean["model"]) and floor != "nothing":

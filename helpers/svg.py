@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 400, 240
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 40  # margins around the axes
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 40  # margins around the axes
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)  # between marks of the vertical axis
 MARKS = 6  # of an axis at most
 # Markers as paths around the origin: they tell curves apart without colour.

@@ -135,6 +135,25 @@ def test_scores_have_the_numbers_of_the_table(written):
     assert f"{100 * others['value'].max():.1f} (" in page.text
 
 
+def test_ablations_have_their_floors():
+    """The best score that needs no learning, of any seed: the lines without markers."""
+    rows = [
+        dict(analysis="truncation", metric="las", model="Dep", inputs="", layer=k, value=0.5) for k in (0, 1)
+    ]
+    named = dict(in_domain=0.6, untrained=0.2, previous_word=0.1)
+    scores = [
+        dict(analysis="finetuning", metric="las", model="Dep", inputs=name, seed=3, value=value)
+        for name, value in named.items()
+    ]
+    tables = {"truncation": results.table(rows), "finetuning": results.table(scores)}
+    title, curves, *_ = report._ablation(tables)
+    assert title == "Truncation" and [curve.label for curve in curves] == [
+        "Dep",
+        "best without learning the task",
+    ]
+    assert curves[1].points[0][1] == 0.2 and curves[1].line == "dashed"
+
+
 def test_verdicts_are_those_of_the_claims(written):
     page, settings = written
     tables = {name: results.saved(name, settings) for name in ("finetuning", "rsa")}
