@@ -473,15 +473,8 @@ def layer_maps(frame: pd.DataFrame, measures: dict[str, str]) -> np.ndarray:
     """
     models = ["Base", *(model for model in _in_order(frame) if model != "Base")]
     size = (6.5, 1.1 + 1.5 * len(measures))
-    figure, axes = plt.subplots(
-        len(measures),
-        len(models),
-        figsize=size,
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    shared: dict[str, Any] = dict(sharex=True, sharey=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(measures), len(models), figsize=size, **shared)
     other = frame["inputs"].str.removeprefix("base layer ").astype(int)
     for (metric, model), ax in zip(itertools.product(measures, models), axes.flat, strict=True):
         chosen = (frame["metric"] == metric) & (frame["model"] == model)

@@ -28,12 +28,12 @@ def test_every_analysis_says_what_it_reads():
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("gum", {}, "this run does not read gum; these do: edge_probing, control_task with suite=open"),
+        ("gum", {}, "this run does not read gum; these do: edge_probing, .*amnesic with suite=open"),
         ("wikitext-2", {}, "this run does not read wikitext-2; no analysis does$"),
-        ("text", {}, "not read text; these do: rsa, .*out_of_domain with text=text$"),
+        ("text", {}, "not read text; these do: rsa, .*similarity_measures with text=text$"),
         ("mnli", {}, "not read mnli; these do: finetuning, .* with tasks.NLI.corpus=mnli$"),
         ("ud:mine.v2", {}, "these do: .* with suite=ud:mine.v2; .* with tasks.Dep.corpus=ud:mine.v2$"),
-        ("edges", {}, "not read edges; these do: edge_probing, control_task with suite=json$"),
+        ("edges", {}, "not read edges; these do: edge_probing, .*amnesic with suite=json$"),
     ],
 )
 def test_a_folder_that_is_not_read_is_refused_with_the_analyses_that_would(name, changes, message, tmp_path):
