@@ -34,8 +34,13 @@ class Exercise:
     solution: str
 
     @property
-    def code(self) -> str:
-        """The solution's Python."""
+    def given_code(self) -> str:
+        """The Python that it begins with, "" if there is none."""
+        return "\n".join(_PYTHON.findall(self.text))
+
+    @property
+    def solution_code(self) -> str:
+        """The solution's Python, which may use the notebook's variables and those of earlier exercises."""
         return "\n".join(_PYTHON.findall(self.solution))
 
 

@@ -38,7 +38,7 @@ NOTEBOOK = {
 def test_exercises_are_read_with_their_solutions():
     (only,) = handout.exercises(NOTEBOOK)
     assert (only.label, only.title, only.text) == ("one", "Warm-up, 5 minutes", "Add 1 and 1.")
-    assert only.solution.startswith("It is 2.") and only.code == "assert 1 + 1 == 2\n"
+    assert only.solution.startswith("It is 2.") and only.solution_code == "assert 1 + 1 == 2\n"
 
 
 def test_a_handout_keeps_everything_but_the_solution():
