@@ -38,7 +38,8 @@ METRICS = {
     "control_accuracy": "control accuracy",
     "codelength": "bits per label",
     "control_codelength": "bits per control label",
-    "codelength_gap": "control minus task, bits",
+    "codelength_gap": "extra bits",
+    "accuracy_difference": "difference",
 }
 
 
