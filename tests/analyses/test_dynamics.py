@@ -53,7 +53,8 @@ def settings():
     chosen = profiles.settings("smoke", seeds=[3], **smaller)
     dep = chosen.task("Dep")
     dep = dataclasses.replace(dep, recipe=dataclasses.replace(dep.recipe, epochs=2, learning_rate=1e-3))
-    return dataclasses.replace(chosen, tasks=(dep,), dynamics_sizes=(*SIZES, 40, 99))
+    probes = profiles.StructuralRecipe(epochs=2)
+    return dataclasses.replace(chosen, tasks=(dep,), structural=probes, dynamics_sizes=(*SIZES, 40, 99))
 
 
 @pytest.fixture(scope="module")
@@ -191,11 +192,18 @@ def test_the_table_has_every_point_layer_and_measure(frame, settings):
     assert counts["training_dynamics_more_steps"] == 2 * (2 * len(layers) + 2)
 
 
+NONE = 99  # in place of a layer, of what has none
+
+
+def by_place(frame):
+    """The table's values by analysis, model, inputs, metric and layer."""
+    whole = frame.assign(inputs=frame["inputs"].fillna(""), layer=frame["layer"].fillna(NONE))
+    names = ["analysis", "model", "inputs", "metric", "layer"]
+    return whole.set_index(names)["value"].sort_index()
+
+
 def test_values_are_those_of_each_model_read_again(frame, settings):
-    value = frame.assign(inputs=frame["inputs"].fillna("")).set_index(
-        ["analysis", "model", "inputs", "metric", "layer"]
-    )["value"]
-    here = value["training_dynamics", "Dep"]
+    here = by_place(frame)["training_dynamics", "Dep"]
     read = rsa.reader(dataclasses.replace(settings, n_tokens=60, n_sentences=12))
     base = encoders.load("tiny")
     assert set(results.select(frame, metric="rsa_pearson")["n"]) == {60}
@@ -203,7 +211,7 @@ def test_values_are_those_of_each_model_read_again(frame, settings):
         encoder = encoders.load(tuned.encoder)
         expected = similarity.rsa(read(encoder).layer(2), read(base).layer(2))
         assert here[inputs, "rsa_pearson", 2] == pytest.approx(expected, abs=1e-6)
-        assert here[inputs, "las"].item() == pytest.approx(tuned.scores["las"])
+        assert here[inputs, "las", NONE] == pytest.approx(tuned.scores["las"])
         block = (e.model.encoder.layer[1].output.dense.weight for e in (encoder, base))
         moved = (next(block) - next(block)).norm() > 0
         assert bool(moved) == (here[inputs, "weight_distance", 1] > 0)
@@ -211,14 +219,12 @@ def test_values_are_those_of_each_model_read_again(frame, settings):
     assert here["step 1", "weight_distance"].eq(0).all()
     assert here["step 1", "rsa_pearson"].to_numpy() == pytest.approx(1, abs=1e-6)
     assert (
-        here["step 0", "las"].item() == analyses.fine_tuned(settings, "Dep", 3).baselines["untrained"]["las"]
+        here["step 0", "las", NONE] == analyses.fine_tuned(settings, "Dep", 3).baselines["untrained"]["las"]
     )
 
 
 def test_differences_are_what_they_say(frame):
-    value = frame.assign(inputs=frame["inputs"].fillna(""), layer=frame["layer"].fillna(99)).set_index(
-        ["analysis", "model", "inputs", "metric", "layer"]
-    )["value"]
+    value = by_place(frame)
     here = value["training_dynamics", "Dep"]
     base, delta = value["training_dynamics", "Base", ""], value["training_dynamics_delta", "Dep"]
     for (inputs, metric, layer), number in delta.items():
