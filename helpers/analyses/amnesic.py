@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import encoders, progress, statistics
 from helpers.analyses.description_length import word_labels
+from helpers.analyses.edge import Splits
 from helpers.analyses.finetuning import fine_tuned, headline, probing_seeds, task_records, tunings
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora.records import LabelledSpans
@@ -24,7 +25,7 @@ from helpers.statistics import Estimate
 from helpers.vocabulary import BOOTSTRAP_SEED, HEADLINE
 
 READERS = ("Dep", "QA")  # whose heads read the last layer's states; NLI's reads a vector pooled from them
-DRAWS = 3  # of random directions
+DRAWS = 2  # of random directions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +65,10 @@ def amnesic_probing(settings: Profile) -> Rows:
         before = headline(evaluation, tuned.predictions(), settings)
         common: Row = dict(analysis="amnesic", model=task.model, task=task.corpus, seed=seed)
         common |= dict(layer=predictor.encoder.layers[-1])
+        states = _states(predictor.encoder, labels)
         for name, splits in labels.items():
             progress.say(f"taking {name} out of the states of {task.model}")
-            words = {split: _words(predictor.encoder, records) for split, records in splits.items()}
+            words = {split: _words(states, records) for split, records in splits.items()}
             erasure = erasing.class_means(words["train"].vectors, words["train"].labels)
             generator = np.random.default_rng(settings.sample_seed)
             random = [erasing.random_directions(erasure, generator) for _ in range(DRAWS)]
@@ -83,13 +85,20 @@ def amnesic_probing(settings: Profile) -> Rows:
             yield from (row | dict(metric=k, value=value) for k, value in shares.items())
 
 
-def _words(encoder: Encoder, records: Sequence[LabelledSpans]) -> Words:
-    """The last layer's states of labelled words, as means of their wordpieces."""
-    states = encoders.hidden_states(encoder, [r.words for r in records], layers=encoder.layers[-1:])
+def _states(encoder: Encoder, labels: dict[str, Splits]) -> dict[tuple[str, ...], np.ndarray]:
+    """The last layer's states of the words of each sentence, (n_words, d) float16, by its words."""
+    sentences = {r.words for splits in labels.values() for records in splits.values() for r in records}
+    ordered = sorted(sentences)
+    states = encoders.hidden_states(encoder, ordered, layers=encoder.layers[-1:])
+    return {words: own[:, 0] for words, own in zip(ordered, states, strict=True)}
+
+
+def _words(states: dict[tuple[str, ...], np.ndarray], records: Sequence[LabelledSpans]) -> Words:
+    """Labelled words with their states."""
     vectors, labels, sentence = [], [], []
-    for number, (record, own) in enumerate(zip(records, states, strict=True)):
+    for number, record in enumerate(records):
         for target in record.targets:
-            vectors.append(own[slice(*target.span1), 0].mean(0, dtype=np.float64))
+            vectors.append(states[record.words][slice(*target.span1)].mean(0, dtype=np.float64))
             labels.append(target.labels[0])
             sentence.append(number)
     return Words(np.array(vectors), np.array(labels), np.array(sentence))

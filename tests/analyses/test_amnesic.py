@@ -83,7 +83,7 @@ def test_words_are_means_of_their_wordpieces_at_the_last_layer():
     record = LabelledSpans(
         "a", ("unbelievably", "old"), (Target((1, 2), None, ("J",)), Target((0, 1), None, ("R",)))
     )
-    words = amnesic._words(encoder, [record])
+    words = amnesic._words(amnesic._states(encoder, {"POS": {"train": [record]}}), [record])
     batch = encoder.tokenizer([list(record.words)], is_split_into_words=True, return_tensors="pt")
     with torch.inference_mode():
         states = encoder.model(**batch).last_hidden_state[0]

@@ -23,7 +23,7 @@ def home(tmp_path_factory):
 def settings():
     changes = {"structural.epochs": 2, "probe_seeds": [0, 4], "seeds": [3]}
     smoke = profiles.settings("smoke", **changes)
-    return dataclasses.replace(smoke, tasks=(smoke.task("NLI"),))
+    return dataclasses.replace(smoke, tasks=(smoke.task("Dep"),))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_words_have_their_tags_and_their_relations(settings):
 
 def test_every_layer_of_every_model_has_its_codes(frame, settings):
     layers = list(encoders.load("tiny").layers)
-    for model, seeds in (("Base", []), ("NLI", [3]), ("Random", [1000])):
+    for model, seeds in (("Base", []), ("Dep", [3]), ("Random", [1000])):
         own = frame[(frame["analysis"] == "description_length") & (frame["model"] == model)]
         assert own["seed"].dropna().unique().tolist() == seeds and set(own["inputs"]) == {SENT}
         for metric in METRICS:
@@ -67,8 +67,8 @@ def test_numbers_hang_together(frame, settings):
     np.testing.assert_allclose(wide["codelength_gap"], wide["control_codelength"] - wide["codelength"])
     delta = frame[frame["analysis"] == "description_length_delta"]
     delta = delta.pivot(index=["model", "layer"], columns="metric", values="value")
-    assert set(delta.index.get_level_values("model")) == {"NLI", "Random"}
-    for model in ("NLI", "Random"):
+    assert set(delta.index.get_level_values("model")) == {"Dep", "Random"}
+    for model in ("Dep", "Random"):
         np.testing.assert_allclose(delta.loc[model], (wide.loc[model] - wide.loc["Base"])[delta.columns])
 
 
