@@ -12,6 +12,7 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 
 LONGEST_VALUE = 40  # characters in a cell; what is longer is text, to be read line by line
+LONGEST_WORDS = 16  # characters of a line that is not broken in a table of text
 _INTERVAL = re.compile(r"(?<=\d) (?=\[)|(?<=\d,) (?=[−+-]?[\d.]+\])")
 
 
@@ -85,4 +86,6 @@ def _mend_table(table: Tag) -> None:
         for row in table.select("tbody tr"):
             for title, cell in zip(titles, row.find_all(["td", "th"], recursive=False), strict=False):
                 cell["data-label"] = title
+                if max(map(len, cell.stripped_strings), default=0) <= LONGEST_WORDS:
+                    cell["data-short"] = ""
     table["class"] = " ".join(sorted(classes))
