@@ -11,7 +11,9 @@ from pandas.io.formats.style import Styler
 
 from helpers import plotting, profiles, provenance
 from helpers.analyses import inputs
+from helpers.claims.run import ALL, Run
 from helpers.validation import unknown
+from helpers.vocabulary import MODELS
 
 SETTINGS = {field.name for field in dataclasses.fields(profiles.Profile)} - {"name"}
 _INJECTED = "# Parameters"  # how the cell begins that papermill puts after the notebook's own
@@ -108,6 +110,27 @@ def glue(texts: Mapping[str, Any] | None = None, **more: Any) -> None:
 
     for name, text in {**(texts or {}), **more}.items():
         glue_one(name, text, display=False)
+
+
+def by_interval(low: float, high: float, *, above: str, below: str, neither: str, bound: float = 0) -> str:
+    """The text that an interval speaks for: it lies wholly above ``bound``, wholly below it, or does not."""
+    return above if low > bound else below if high < bound else neither
+
+
+def unlearnt(*tables: pd.DataFrame) -> list[str]:
+    """The models that, by a run's tables of scores and of baselines, have not clearly learnt their tasks.
+
+    :meth:`helpers.claims.run.Run.unlearnt` says by which rule, and of one model why.
+    """
+    run = Run({str(number): table for number, table in enumerate(tables)})
+    seeds = [ALL] if "finetuning" in run.pooled else sorted(run.seeds["finetuning"])
+    return [model for model in MODELS if run.unlearnt(model, "finetuning", seeds)]
+
+
+def listed(names: Sequence[str], *, none: str = "none") -> str:
+    """Names as a phrase: "A", "A and B", "A, B and C"; ``none`` if there are none."""
+    *first, last = names or [none]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def plain(
