@@ -12,7 +12,7 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 
 LONGEST_VALUE = 40  # characters in a cell; what is longer is text, to be read line by line
-LONGEST_WORDS = 16  # characters of a line that is not broken in a table of text
+LONGEST_WORDS = 16  # characters in a line of a cell; what has no longer ones is not broken, as at hyphens
 _INTERVAL = re.compile(r"(?<=\d) (?=\[)|(?<=\d,) (?=[−+-]?[\d.]+\])")
 
 
@@ -79,6 +79,9 @@ def _mend_table(table: Tag) -> None:
     cells = table.select("tbody td, tbody th")
     for text in [text for cell in cells for text in cell.find_all(string=_INTERVAL)]:
         text.replace_with(_INTERVAL.sub("\u00a0", text))
+    for cell in cells:
+        if max(map(len, cell.stripped_strings), default=0) <= LONGEST_WORDS:
+            cell["data-short"] = ""
     titles = [cell.get_text(" ", strip=True) for cell in table.select("thead tr:first-child > *")]
     single = len(table.select("thead tr")) == 1 and not table.select("[colspan], [rowspan]")
     if single and any(len(cell.get_text()) > LONGEST_VALUE for cell in cells):
@@ -86,6 +89,4 @@ def _mend_table(table: Tag) -> None:
         for row in table.select("tbody tr"):
             for title, cell in zip(titles, row.find_all(["td", "th"], recursive=False), strict=False):
                 cell["data-label"] = title
-                if max(map(len, cell.stripped_strings), default=0) <= LONGEST_WORDS:
-                    cell["data-short"] = ""
     table["class"] = " ".join(sorted(classes))

@@ -399,7 +399,7 @@ def domain_gaps(frame: pd.DataFrame, tasks: dict[str, str], controls: dict[str, 
     figure = axes[0, 0].figure
     figure.supxlabel("layer", fontsize=plt.rcParams["axes.labelsize"])
     figure.supylabel("RSA in domain minus out of domain", fontsize=plt.rcParams["axes.labelsize"])
-    shared_legend(axes[0])
+    shared_legend(axes.flat)
     return axes
 
 

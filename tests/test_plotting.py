@@ -62,7 +62,10 @@ def test_gaps_are_drawn_by_task_with_random_beside():
     frame = curves().assign(inputs="raw", task=lambda rows: rows["model"] + "-corpus")
     random = frame.assign(model="Random", value=0.1)
     tasks = {"Dep": "Dep-corpus", "QA": "QA-corpus"}
-    axes = plotting.domain_gaps(pd.concat([frame, random]), tasks, {"raw": "as in the paper"})
+    lengths = frame[frame["model"] == "QA"].assign(inputs="format")  # which the first task lacks
+    names = {"raw": "as in the paper", "format": "length equal"}
+    axes = plotting.domain_gaps(pd.concat([frame, random, lengths]), tasks, names)
+    assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()] == list(names.values())
     assert axes.shape == (2, 2) and axes[0, 1].get_title("left") == "Random on Dep's texts"
     for row, own in zip(axes, (0.5, 0.7), strict=True):
         for ax, value in zip(row, (own, 0.1), strict=True):
