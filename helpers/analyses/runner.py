@@ -119,7 +119,7 @@ def run_all(
     mendable = True
     for number, name in enumerate(names):
         seconds = sum(expected.get(other, 0) for other in names[number:])
-        about = f", about {progress.clock(seconds)} left" if seconds else ""
+        about = f", about {progress.clock(seconds)} left" if seconds >= 1 else ""
         progress.say(f"analysis {number + 1} of {len(names)}{about}")
         try:
             with refusing(lambda kind, path: lost.get(path, "")):
