@@ -53,7 +53,10 @@ class Task:
 
 @dataclass(frozen=True)
 class EdgeRecipe:
-    """How edge probes are trained. The defaults are those of Tenney et al. (2019) as in jiant's code."""
+    """How edge probes are trained. The values are those of Tenney et al. (2019) in jiant's code.
+
+    :mod:`helpers.probing.edge` says where its training differs.
+    """
 
     projection: int = limited(256, "width of each span's representation", least=1)
     hidden: int = limited(256, "width of the classifier", least=1)
