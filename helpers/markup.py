@@ -62,6 +62,8 @@ def mend(html: str) -> str:
         del element["id"]  # the same on each exercise of a page
     for entry in soup.select(".citation-list > .citation"):
         entry["role"] = "listitem"
+    for equation in soup.select("div.math"):
+        equation["tabindex"] = "0"  # it scrolls where it is wider than the screen
     for table in soup.select(".cell_output table"):
         _mend_table(table)
     return str(soup)

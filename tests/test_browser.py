@@ -25,10 +25,11 @@ PROSE = """# Prose
 Inline $p_i = B h_i$ and
 
 $$
-\\mathrm{RSA}(A, B) = \\operatorname{corr}_{i<j}\\bigl(\\cos(\\mathbf a_i, \\mathbf a_j)\\bigr)
+\\mathrm{RSA}(A, B) = \\operatorname{corr}_{i<j}\\bigl(\\cos(\\mathbf a_i, \\mathbf a_j),
+\\cos(\\mathbf b_i, \\mathbf b_j)\\bigr)
 $$
 
-as in {cite:t}`merchant2020`.
+as in {cite:t}`merchant2020` and `helpers.finetuning.metrics.attachment_scores_of_everything()`.
 
 :::{exercise}
 :label: ex-one
