@@ -25,12 +25,8 @@ PROSE = """# Prose
 Inline $p_i = B h_i$ and
 
 $$
-<<<<<<< HEAD
 \\mathrm{RSA}(A, B) = \\operatorname{corr}_{i<j}\\bigl(\\cos(\\mathbf a_i, \\mathbf a_j),
 \\cos(\\mathbf b_i, \\mathbf b_j)\\bigr)
-=======
-\\mathrm{RSA}(A, B) = \\operatorname{corr}_{i<j}\\bigl(\\cos(\\mathbf a_i, \\mathbf a_j), \\cos(\\mathbf b_i, \\mathbf b_j)\\bigr)
->>>>>>> 85f0e05 (Wide equations can be scrolled by keyboard; long names in code break)
 $$
 
 as in {cite:t}`merchant2020` and `helpers.finetuning.metrics.attachment_scores_of_everything()`.
