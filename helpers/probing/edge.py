@@ -5,8 +5,8 @@ within the span, joined, and classified by a small perceptron, each label by its
 its training and its decision rule are those of jiant's code (nyu-mll/jiant, frozen branch of July 2019), but
 for three details. A label's bias starts at its log-odds in training, or Adam would spend hundreds of steps on
 moving it there. The optimiser is plain Adam, where jiant's is AMSGrad. A rate falls after ``patience``
-validations without a gain, where jiant waits for one more. Probes of all layers train side by side (:mod:`helpers.probing.layerwise`), and beside them,
-as one more, that of the layers' scalar mix.
+validations without a gain, where jiant waits for one more. Probes of all layers train side by side
+(:mod:`helpers.probing.layerwise`), and beside them, as one more, that of the layers' scalar mix.
 """
 
 from collections.abc import Callable, Mapping, Sequence
