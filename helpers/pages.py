@@ -14,15 +14,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import yaml
 
-from helpers import book
+from helpers import book, plotting, provenance, results
+from helpers.claims import findings
+from helpers.claims.judging import called
+from helpers.claims.run import Run
+from helpers.vocabulary import BASELINES, MODELS
 
+FINDINGS = Path("book/findings.svg")  # drawn into the folder that pages are built from
+CHAPTERS = {  # findings, and where they are explained
+    "learnt": "02_finetuning",
+    "probes": "03_edge_probing",
+    "depth": "05_rsa",
+    "ablations": "06_layer_ablations",
+    "texts": "07_out_of_domain",
+}
 PROFILE = "quick"  # at which notebooks' minutes are shown
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Sphinx's entry point."""
+    app.connect("builder-inited", _draw)
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _plain)
     app.connect("missing-reference", _where_defined)
@@ -136,11 +151,88 @@ def modules(root: Path) -> str:
     return "\n\n".join(parts)
 
 
+def found(root: Path) -> str:
+    """What the recorded run found, in Markdown: five lines, the figure, what could not be tested, numbers."""
+    said, (encoder, curves, paper) = findings.recorded(), _curves()
+    settings = provenance.read(results.RECORDED / findings.RUN)["rsa"]["settings"]
+    tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
+    lines = [
+        f"- **{said[name].short}** ([chapter](../notebooks/{chapter}.ipynb))"
+        for name, chapter in CHAPTERS.items()
+    ]
+    shown = [model for model in MODELS if model in set(curves["model"])]
+    left_out = [model for model in MODELS if model not in shown]
+    caption = (
+        "How similar each layer still is to Base after fine-tuning (RSA; 1: tokens are arranged as before). "
+        f"Left: the paper's BERT, read off its Figure 2. Right: {encoder}, with 95 % intervals; *Random*, an "
+        "encoder that was never trained, is the floor."
+    )
+    if left_out:
+        caption += f" {findings.listed(left_out)} did not learn the task and is left out on the right."
+    figure = [
+        f"```{{figure}} {FINDINGS.name}",
+        ":name: fig-findings",
+        f":alt: Two panels of lines over the layers. {_ends('Left, the paper', paper)} "
+        f"{_ends(f'Right, {encoder}', curves)}",
+        "",
+        caption,
+        "```",
+    ]
+    numbers = [f"- {said[name].long}" for name in CHAPTERS]
+    parts = [
+        "\n".join(lines),
+        "\n".join(figure),
+        f"**What could not be tested.** {said['untested'].long}",
+        f"**The verdicts.** {said['verdicts'].short} {said['verdicts'].long} "
+        "Each verdict stands in [the paper and this book](../notebooks/08_paper_and_here.ipynb).",
+        ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
+        + "\n".join(numbers)
+        + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "
+        + f"*{findings.RUN}*: {encoder}, tuned as {tuned} ([corpora](../notebooks/09_corpora.ipynb)).\n:::",
+    ]
+    return "\n\n".join(parts)
+
+
+def _curves() -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """The encoder of the recorded run, its RSA curves of models that learnt their tasks, and the paper's."""
+    run = Run(results.recorded_runs()[findings.RUN])
+    settings = provenance.read(results.RECORDED / findings.RUN)["rsa"]["settings"]
+    curves = findings.similarity(run, [*findings.learnt(run), *BASELINES])
+    return called(settings["encoder"]), curves, results.paper("rsa")
+
+
+def _ends(where: str, curves: pd.DataFrame) -> str:
+    """In words, where curves end: a sentence of a figure's description."""
+    last = curves[curves["layer"] == curves["layer"].max()]
+    ends = [f"{row.model} at {results.format_number(row.value)}" for row in last.itertuples()]
+    return f"{where}: at the last layer {findings.listed(ends)}."
+
+
+def draw_findings(path: Path) -> None:
+    """The figure of :func:`found` as SVG, in the book's style, drawn for the column."""
+    encoder, curves, paper = _curves()
+    with plt.style.context(plotting.STYLE):
+        left, right = plotting.grid(2, height=3.1, sharey=True)
+        plotting.layer_curves(paper, left, dashed=True).set(title="the paper: BERT-base", xlabel="layer")
+        plotting.layer_curves(curves, right).set(title=f"this book: {encoder}", xlabel="layer", ylabel="")
+        left.set_ylabel("similarity to Base (RSA)")
+        plotting.shared_legend([right, left])
+        left.figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        plt.close(left.figure)
+
+
+def _draw(app: Any) -> None:
+    path = Path(app.srcdir) / FINDINGS
+    if path.parent.is_dir():
+        draw_findings(path)
+
+
 TEXTS: dict[str, Callable[[Path], str]] = {
     "times": times,
     "citation": citation,
     "recorded": recorded,
     "modules": modules,
+    "findings": found,
 }
 
 

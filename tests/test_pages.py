@@ -8,7 +8,10 @@ import pytest
 import yaml
 from pybtex.database import parse_string
 
-from helpers import book, pages
+from helpers import book, pages, results
+from helpers.claims import findings
+from helpers.claims.run import Run
+from helpers.vocabulary import MODELS
 
 ROOT = book.source_root()
 
@@ -57,6 +60,31 @@ def test_sphinx_reads_notebooks_with_that_line_and_pages_with_their_texts():
 def test_every_text_is_on_a_page():
     written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md"))
     assert all(f"{{{{ {name} }}}}" in written for name in pages.TEXTS)
+
+
+def test_what_was_found_is_said_in_five_lines_with_a_figure_and_links():
+    text = pages.found(ROOT)
+    said = findings.recorded()
+    assert [line[4:-2] for line in re.findall(r"^- \*\*.*?\*\*", text, re.M)] == [
+        said[name].short for name in pages.CHAPTERS
+    ]
+    for chapter in pages.CHAPTERS.values():
+        assert (ROOT / "notebooks" / f"{chapter}.ipynb").is_file() and f"/{chapter}.ipynb)" in text
+    assert re.search(r"^:alt: \S.{60,}$", text, re.M) and pages.FINDINGS.name in text
+    assert all(said[name].long in text for name in (*pages.CHAPTERS, "untested", "verdicts"))
+    learnt = findings.learnt(Run(results.recorded_runs()[findings.RUN]))
+    (alt,) = re.findall(r"^:alt: .* Right, (.*)$", text, re.M)
+    assert [model for model in MODELS if f"{model} at" in alt] == learnt
+
+
+def test_the_figure_of_findings_is_drawn_into_the_folder_of_the_pages(tmp_path):
+    pages._draw(SimpleNamespace(srcdir=tmp_path))  # of a project without the book's pages
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "book").mkdir()
+    pages._draw(SimpleNamespace(srcdir=tmp_path))
+    drawn = (tmp_path / pages.FINDINGS).read_text(encoding="utf-8")
+    assert "<svg" in drawn and "<dc:date>" not in drawn
+    assert 'width="403.2pt"' in drawn  # of the book's column
 
 
 def test_recorded_runs_are_listed_with_what_they_ran_on():

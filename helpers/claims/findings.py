@@ -1,0 +1,350 @@
+"""What a recorded run found, in sentences: the front page has all of them, a chapter the one on its subject.
+
+Which sentence stands is chosen by intervals and by the rules of :mod:`.judging`, so all of them stay true
+when the tables are replaced. Models that have not learnt their tasks are named as such and left out of the
+rest. Numbers are means over fine-tuning seeds, with intervals of seeds and sentences.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from helpers import provenance, results
+from helpers.claims.claims import SMALL
+from helpers.claims.judging import called, failing, judge
+from helpers.claims.numbers import Comparison, Number, mean, over_seeds
+from helpers.claims.run import ALL, Lacking, Run
+from helpers.claims.show import counts
+from helpers.vocabulary import HEADLINE, MODELS, SEMANTIC, SYNTACTIC
+
+RUN = "reduced"  # the recorded run that the book's pages speak of
+SCORES = {"las": "LAS", "accuracy": "accuracy", "f1": "F1"}
+TASKS = {"Dep": "parsing", "NLI": "inference", "QA": "question answering"}
+BASELINES = {
+    "untrained": "an untrained head",
+    "majority": "the most frequent answer",
+    "hypothesis_only": "a classifier that reads only the hypothesis",
+    "question_blind": "a reader that never sees the question",
+    "bag_of_words": "a classifier of the words alone",
+    "longest_name": "the longest name of the passage",
+    "next_word": "attaching each word to the next",
+    "previous_word": "attaching each word to the one before",
+}
+MIDDLE = (4, 6)  # the paper's layers, of which the last that was run is where ablations cut the stack in two
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding in a few words, and the sentences with the numbers that it rests on."""
+
+    short: str
+    long: str
+
+
+def recorded(name: str = RUN) -> dict[str, Finding]:
+    """The findings of a run recorded with the book: by subject (see :func:`found`).
+
+    Raises KeyError for a run that there is not.
+    """
+    tables = results.recorded_runs()[name]
+    return found(tables, provenance.read(results.RECORDED / name)["finetuning"]["settings"]["encoder"])
+
+
+def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding]:
+    """The findings of a run's tables: ``learnt, untested, probes, depth, ablations, texts, verdicts``.
+
+    ``encoder`` is the run's, as in its settings.
+    """
+    run = Run(tables)
+    able = learnt(run)
+    return {
+        "learnt": _learnt(run, able, called(encoder)),
+        "untested": _untested(run, able),
+        "probes": _probes(run, able),
+        "depth": _depth(run, able),
+        "ablations": _ablations(run),
+        "texts": _texts(run, able),
+        "verdicts": _verdicts(tables, encoder),
+    }
+
+
+def learnt(run: Run, analysis: str = "finetuning") -> list[str]:
+    """The models that have learnt their tasks; in an ablation those that have with nothing ablated."""
+    seeds = _seeds(run, analysis)
+    there = [m for m in MODELS if _known(run, analysis, Run.score, m, analysis)]
+    return [model for model in there if not run.unlearnt(model, analysis, seeds)]
+
+
+def blocks(run: Run) -> str:
+    """What the blocks of Base do by themselves, in a sentence; claims on depth presuppose that they do."""
+    if "rsa_between_layers" not in run.analyses:
+        return "What each block of Base does by itself was not recorded."
+    idle = run.idle_blocks()
+    if not idle:
+        return f"Each of the {run.last + 1} blocks of Base changes the similarities of its input clearly."
+    does = "does" if len(idle) == 1 else "do"
+    return (
+        f"{len(idle)} of the {run.last + 1} blocks of Base {does} next to nothing by this measure: "
+        f"{listed(map(str, idle))}."
+    )
+
+
+def similarity(run: Run, models: Iterable[str]) -> pd.DataFrame:
+    """RSA to Base, over seeds: ``model, layer, value, ci_low, ci_high``, from layer 0 on."""
+    rows = []
+    for model in models:
+        for layer in range(run.last + 1):
+            number = _known(run, "rsa", Run.rsa, model, layer)
+            if number:
+                rows.append((model, layer, number.value, number.low, number.high))
+    return pd.DataFrame(rows, columns=["model", "layer", "value", "ci_low", "ci_high"])
+
+
+def over(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number:
+    """``number(run, *of)`` over the fine-tuning seeds of an analysis, as the run has it or pooled.
+
+    ``number`` is a method of :class:`.run.Run`. Raises :class:`.run.Lacking` if the run does not have it.
+    """
+    return over_seeds([number(run.of_seed(seed), *of) for seed in _seeds(run, analysis)])
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a phrase: A; A and B; A, B and C."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _seeds(run: Run, analysis: str) -> list[int | None]:
+    if analysis in run.pooled:
+        return [ALL]
+    return [*sorted(run.seeds.get(analysis, set()))] or [None]
+
+
+def _known(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number | None:
+    """As :func:`over`, but None if the run lacks the number or its interval."""
+    try:
+        there = over(run, analysis, number, *of)
+    except Lacking:
+        return None
+    return None if math.isnan(there.low) else there
+
+
+# -- each of the findings ------------------------------------------------------------------------------
+
+
+def _learnt(run: Run, able: list[str], encoder: str) -> Finding:
+    sentences = []
+    for model in able:
+        gain = over(run, "finetuning", Run.gain, model)
+        text = f"{gain.text(points=True)} points of {SCORES[HEADLINE[model]]}"
+        sentences.append(f"{model} is {text} above the best trivial score.")
+    unable = [model for model in MODELS if model not in able]
+    short = f"{encoder} learnt {listed(TASKS[m] for m in able) if able else 'none of the three tasks'}"
+    short += f", but not {listed(TASKS[m] for m in unable)}." if able and unable else "."
+    return Finding(short, " ".join(sentences))
+
+
+def _untested(run: Run, able: list[str]) -> Finding:
+    sentences, unable = [], [model for model in MODELS if model not in able]
+    if not unable:
+        return Finding("Every model learnt its task.", "Every model learnt its task, so none is left out.")
+    for model in unable:
+        score = _known(run, "finetuning", Run.score, model)
+        if score is None:
+            sentences.append(f"{model} has no score in this run.")
+            continue
+        seeds = [run.of_seed(seed) for seed in _seeds(run, "finetuning")]
+        name, trivial = max((one.trivial(model) for one in seeds), key=lambda pair: pair[1].value)
+        text = f"{SCORES[HEADLINE[model]]} {score.text(points=True)}"
+        other = f"{trivial.text(points=True, interval=False)} of {BASELINES.get(name, name)}"
+        sentences.append(f"{model} reaches {text}, which is not clearly above the {other}.")
+    return Finding(
+        f"Nothing can be said of {listed(unable)}.",
+        f"{' '.join(sentences)} What tuning does to an encoder that has not learnt the task says nothing "
+        "about the task.",
+    )
+
+
+def _probes(run: Run, able: list[str]) -> Finding:
+    limit = f"{100 * SMALL:.0f} points of F1"
+    changes = {(model, task): _edge(run, model, task) for model in able for task in SYNTACTIC + SEMANTIC}
+    known = {key: change for key, change in changes.items() if change}
+    lost = {f"{m} on {t}": c for (m, t), c in known.items() if c.high < -SMALL}
+    gained = {f"{m} on {t}": c for (m, t), c in known.items() if c.low > SMALL}
+    within = sum(-SMALL < c.low and c.high < SMALL for c in known.values())
+    sentences = []
+    if known:
+        rest = len(known) - len(lost) - len(gained) - within
+        counted = f"clearly smaller: {within}, clear gains of more: {len(gained)}, uncertain: {rest}"
+        if lost:
+            worst = min(lost, key=lambda key: lost[key].value)
+            first = (
+                f"{len(lost)} of {len(known)} changes in edge probes are clear losses of more than {limit}, "
+            )
+            first += f"the largest {lost[worst].text(points=True, signed=True)} of {worst}"
+        else:
+            first = f"None of {len(known)} changes in edge probes is clearly a loss of more than {limit}"
+        sentences.append(f"{first} ({counted}).")
+    faded = []
+    for model in able:
+        trees = _known(run, "structural_probe_delta", Run.structure, model, "uuas", run.last)
+        if trees is None:
+            continue
+        change = f"(UUAS {trees.text(points=True, signed=True)} points)"
+        if trees.low > 0:
+            sentences.append(f"Trees are easier to read off the last layer of {model} {change}.")
+        elif trees.high < 0:
+            faded.append(model)
+            sentences.append(f"Trees are harder to read off the last layer of {model} {change}.")
+        else:
+            sentences.append(f"Trees are no clearer and no fainter in the last layer of {model} {change}.")
+    if not sentences:
+        return Finding(
+            "What probes find could not be compared.", "No model that was probed has learnt its task."
+        )
+    short = "Edge probes find large losses" if lost else "Edge probes find no large loss"
+    short += f"; trees fade from the last layer of {listed(faded)}." if faded else "."
+    return Finding(short if known else short.split("; ")[-1].capitalize(), " ".join(sentences))
+
+
+def _edge(run: Run, model: str, task: str) -> Number | None:
+    return _known(run, "edge_probing_delta", Run.edge, model, task)
+
+
+def _depth(run: Run, able: list[str]) -> Finding:
+    sentences, lowest = [], []
+    for model in able:
+        last = _known(run, "rsa", Run.rsa, model, run.last)
+        if last is None:
+            continue
+        more = [Comparison("", (model,), rsa_minus_last(run, model, k), above=0) for k in range(run.last)]
+        fails = failing(more)
+        if all(comparison.holds for comparison in more):
+            lowest.append(model)
+            sentences.append(f"{model} is least similar to Base at the last layer (RSA {last.text()}).")
+        elif any(fails):
+            k = min((k for k, fail in enumerate(fails) if fail), key=lambda k: more[k].number.value)
+            least = over(run, "rsa", Run.rsa, model, k)
+            sentences.append(
+                f"{model} is less similar to Base at layer {k} than at the last layer "
+                f"(RSA {least.text()} against {last.text()})."
+            )
+        else:
+            sentences.append(f"{model} ends at RSA {last.text()}; its lowest layer is uncertain.")
+    if not sentences:
+        return Finding(
+            "Where change lies could not be compared.", "No model that was compared has learnt its task."
+        )
+    compared = len(sentences)
+    below = _below_floor(run, able)
+    if below:
+        sentences.append(f"At the last layer {listed(below)} is less like Base than a random encoder is.")
+    sentences.append("In the paper every model is least similar at the last layer.")
+    if len(lowest) == compared:
+        short = "The last layer changes most."
+    elif lowest:
+        short = f"Only in {listed(lowest)} does the last layer change most."
+    else:
+        short = "The last layer is not clearly the one that changes most."
+    return Finding(short, " ".join(sentences))
+
+
+def _below_floor(run: Run, able: list[str]) -> list[str]:
+    """The models whose RSA at the last layer lies clearly below that of the random encoder."""
+    floor = _known(run, "rsa", Run.rsa, "Random", run.last)
+    if floor is None:
+        return []
+    ends = {m: _known(run, "rsa", Run.rsa, m, run.last) for m in able}
+    return [model for model, end in ends.items() if end and (end - floor).high < 0]
+
+
+def rsa_minus_last(run: Run, model: str, layer: int) -> Number:
+    """RSA to Base at a layer minus that at the last, over seeds; paired where the run has such rows."""
+    analysis = "rsa_contrast" if "rsa_contrast" in run.analyses else "rsa"
+    return over(run, analysis, Run.rsa_minus_last, model, layer)
+
+
+def _ablations(run: Run) -> Finding:
+    ways = {"partial_freezing": "Freezing layers 0 to {k}", "truncation": "Removing the layers above {k}"}
+    sentences, costly, n_seeds = [], [], set()
+    for analysis, what in ways.items():
+        for model in learnt(run, analysis) if analysis in run.analyses else []:
+            try:
+                first = run.of_seed(_seeds(run, analysis)[0])
+                k = first.ablated_layers(analysis, model, run.layers(*MIDDLE))[-1]
+                loss = over(run, analysis, Run.loss, analysis, model, k)
+            except Lacking:
+                continue
+            n_seeds.add(len(run.seeds.get(analysis, ())))
+            points = f"{SCORES[HEADLINE[model]]} {(loss * -1).text(points=True, signed=True)} points"
+            costly.append(loss.low > 0)
+            if loss.low > 0:
+                effect = f"lowers the score of {model}"
+            elif loss.high < 0:
+                effect = f"raises the score of {model}"
+            else:
+                effect = f"has no clear effect on {model}"
+            sentences.append(f"{what.format(k=k)} {effect} ({points}).")
+    if not sentences:
+        return Finding(
+            "Which layers a task needs could not be tested.", "No ablated model has learnt its task."
+        )
+    if n_seeds == {1}:
+        sentences.append("All of this rests on one fine-tuning seed.")
+    if not any(costly):
+        short = "Half the stack can be frozen or removed at no clear cost."
+    elif all(costly):
+        short = "Every task needs both halves of the stack."
+    else:
+        short = "Which half of the stack is needed depends on the task."
+    if n_seeds == {1}:
+        short = f"With one fine-tuning seed: {short[0].lower()}{short[1:]}"
+    return Finding(short, " ".join(sentences))
+
+
+def _texts(run: Run, able: list[str]) -> Finding:
+    sentences, further = [], []
+    for model in able:
+        gap = _known(run, "out_of_domain_gap", _gap, model)
+        if gap is None:
+            continue
+        size = f"(RSA {gap.text(signed=True)})"
+        if gap.high < 0:
+            further.append(model)
+            sentences.append(f"{model} lies further from Base on its own texts than on Wikipedia {size}.")
+        elif gap.low > 0:
+            sentences.append(f"{model} lies nearer to Base on its own texts than on Wikipedia {size}.")
+        else:
+            sentences.append(f"{model} shows no clear difference between its own texts and Wikipedia {size}.")
+    if not sentences:
+        return Finding(
+            "Whether the text matters could not be tested.", "No model that was compared has learnt its task."
+        )
+    where = run.layers(8, 10)
+    sentences.append(
+        f"These are means over layers {where[0]} to {where[-1]}, minus what a random encoder shows on the "
+        "same texts."
+    )
+    short = (
+        f"On its own task's text {listed(further)} has changed more than on other text."
+        if further
+        else "No model has clearly changed more on its own task's text than on other text."
+    )
+    return Finding(short, " ".join(sentences))
+
+
+def _gap(run: Run, model: str) -> Number:
+    control = run.domain_control(model)
+    return mean(run.domain_gap(model, control, layer) for layer in run.layers(8, 10))
+
+
+def _verdicts(tables: Mapping[str, pd.DataFrame], encoder: str) -> Finding:
+    judged = judge(tables, encoder=encoder)
+    numbers = counts(judged)
+    return Finding(
+        f"Of the {len(judged)} claims that we take from the paper: {numbers['count']}.",
+        f"{numbers['unable']} of them cannot be tested, or not for every model, because a task was not "
+        "learnt.",
+    )

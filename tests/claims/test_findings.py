@@ -1,0 +1,180 @@
+"""Sentences about what a run found, chosen by intervals, on tables made for each case."""
+
+import pytest
+
+from helpers import results
+from helpers.claims import findings, judging
+from helpers.claims.run import Run
+
+METRICS = {"Dep": "las", "NLI": "accuracy", "QA": "f1"}
+
+
+def rows(values, *, half=0.01, **columns):
+    """One row per layer from 0 on, with an interval of ``half`` to both sides."""
+    return [columns | dict(layer=k, value=v, ci_low=v - half, ci_high=v + half) for k, v in enumerate(values)]
+
+
+def number(value, half=0.01, **columns):
+    return columns | dict(value=value, ci_low=value - half, ci_high=value + half)
+
+
+def scores(**reached):
+    """Scores in three seeds, all 0.5 by the best baseline."""
+    made = []
+    for model, value in reached.items():
+        of = dict(analysis="finetuning", metric=METRICS[model], model=model)
+        made += [of | number(value, inputs="in_domain", seed=seed) for seed in range(3)]
+        made.append(of | dict(inputs="majority", value=0.5))
+    return made
+
+
+def found(*made):
+    return findings.found({"all": results.table([row for part in made for row in part])}, "minibert")
+
+
+LEARNT = scores(Dep=0.8, QA=0.7)
+
+
+def rsa(values, model="QA", seeds=(0,), **columns):
+    of = dict(analysis="rsa", metric="rsa_pearson", model=model) | columns
+    return [row for seed in seeds for row in rows(values, **of, seed=seed)]
+
+
+def test_what_was_not_learnt_is_named_and_left_out():
+    said = found(scores(Dep=0.8, NLI=0.505, QA=0.7), rsa([0.9, 0.5], "NLI"), rsa([0.9, 0.5], "QA"))
+    assert said["learnt"].short == "MiniBERT learnt parsing and question answering, but not inference."
+    assert "Dep is 30.0 [29.0, 31.0] points of LAS above the best trivial score." in said["learnt"].long
+    assert said["untested"].short == "Nothing can be said of NLI."
+    assert "NLI reaches accuracy 50.5 [49.5, 51.5]" in said["untested"].long
+    assert "the 50.0 of the most frequent answer" in said["untested"].long
+    assert "QA is least similar" in said["depth"].long and "NLI" not in said["depth"].long
+
+
+def test_nothing_is_left_out_where_all_is_learnt_and_nothing_found_where_none_is():
+    said = found(scores(Dep=0.8, NLI=0.7, QA=0.7))
+    assert said["learnt"].short == "MiniBERT learnt parsing, inference and question answering."
+    assert said["untested"].short == "Every model learnt its task."
+    said = found(scores(Dep=0.5, NLI=0.4, QA=0.3), rsa([0.9, 0.5]))
+    assert said["learnt"].short == "MiniBERT learnt none of the three tasks."
+    for name in ("probes", "depth", "ablations", "texts"):
+        assert "could not be" in said[name].short
+
+
+def test_the_lowest_layer_is_named_where_intervals_tell_it():
+    top, middle, flat = rsa([0.9, 0.8, 0.5]), rsa([0.9, 0.4, 0.5]), rsa([0.505, 0.51, 0.5])
+    assert found(LEARNT, top)["depth"].short == "The last layer changes most."
+    said = found(LEARNT, middle)["depth"]
+    assert said.short == "The last layer is not clearly the one that changes most."
+    assert said.long.startswith(
+        "QA is less similar to Base at layer 1 than at the last layer (RSA 0.40 [0.39"
+    )
+    said = found(LEARNT, flat)["depth"]
+    assert "its lowest layer is uncertain" in said.long and "not clearly" in said.short
+    said = found(LEARNT, top, rsa([0.9, 0.4, 0.5], "Dep"))["depth"]
+    assert said.short == "Only in QA does the last layer change most."
+
+
+def test_a_difference_within_the_spread_of_seeds_tells_nothing():
+    """Each seed's last layer is clearly its lowest or clearly not; over the seeds neither is clear."""
+    seeds = [rsa([0.9, 0.5 + d, 0.5], seeds=(k,)) for k, d in enumerate((-0.2, 0.05, 0.2))]
+    assert "uncertain" in found(LEARNT, *seeds)["depth"].long
+    assert "least similar to Base at the last" in found(LEARNT, seeds[2])["depth"].long
+
+
+def test_paired_differences_decide_where_a_run_has_them():
+    curve = rsa([0.52, 0.51, 0.5])
+    assert "uncertain" in found(LEARNT, curve)["depth"].long
+    of = dict(analysis="rsa_contrast", metric="rsa_pearson", model="QA", inputs="minus the last layer")
+    paired = rows([0.02, 0.01], half=0.005, **of, seed=0)
+    assert "least similar to Base at the last" in found(LEARNT, curve, paired)["depth"].long
+
+
+def test_a_model_below_the_floor_is_said_to_be():
+    floor = rsa([0.3, 0.3, 0.3], "Random", seeds=(1000,))
+    assert "less like Base than a random encoder" in found(LEARNT, rsa([0.9, 0.5, 0.2]), floor)["depth"].long
+    assert "random encoder" not in found(LEARNT, rsa([0.9, 0.5, 0.31]), floor)["depth"].long
+
+
+def test_probes_count_clear_losses_gains_and_open_ones():
+    of = dict(analysis="edge_probing_delta", metric="micro_f1", model="QA", seed=0)
+    made = [number(v, **of, inputs=task) for task, v in (("POS", 0.0), ("SRL", -0.03), ("SPR1", 0.06))]
+    said = found(LEARNT, made)["probes"]
+    assert said.short == "Edge probes find no large loss."
+    assert said.long == (
+        "None of 3 changes in edge probes is clearly a loss of more than 3 points of F1 (clearly smaller: 1, "
+        "clear gains of more: 1, uncertain: 1)."
+    )
+    said = found(LEARNT, [*made, number(-0.08, **of, inputs="Entities")])["probes"]
+    assert said.short == "Edge probes find large losses."
+    assert "the largest −8.0 [−9.0, −7.0] of QA on Entities" in said.long
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(0.1, "easier to read"), (-0.1, "harder to read"), (0.005, "no clearer and no")]
+)
+def test_trees_at_the_last_layer(change, words):
+    made = rows([0.0, change], analysis="structural_probe_delta", metric="uuas", model="Dep", seed=0)
+    said = found(LEARNT, made)["probes"]
+    assert words in said.long and ("fade" in said.short) is (change == -0.1)
+
+
+def test_ablations_of_halves_of_the_stack():
+    def frozen(model, *values, seeds=(0,)):
+        of = dict(analysis="partial_freezing", metric=METRICS[model], model=model, inputs="one_rate")
+        at = zip((-1, 6, 11), values, strict=True)
+        return [number(v, **of, layer=k, seed=seed) for k, v in at for seed in seeds]
+
+    same, less = frozen("QA", 0.7, 0.7, 0.5), frozen("Dep", 0.8, 0.7, 0.4)
+    said = found(LEARNT, same)["ablations"]
+    assert (
+        said.short == "With one fine-tuning seed: half the stack can be frozen or removed at no clear cost."
+    )
+    assert "Freezing layers 0 to 6 has no clear effect on QA (F1 0.0 [" in said.long
+    said = found(LEARNT, same, less)["ablations"]
+    assert said.short.endswith("which half of the stack is needed depends on the task.")
+    assert "lowers the score of Dep (LAS −10.0 [" in said.long and "one fine-tuning seed" in said.long
+    said = found(LEARNT, frozen("Dep", 0.8, 0.7, 0.4, seeds=(0, 1)))["ablations"]
+    assert said.short == "Every task needs both halves of the stack."
+    assert "seed" not in said.long
+    idle = frozen("QA", 0.505, 0.4, 0.3)  # not learnt with nothing frozen
+    assert "could not be tested" in found(LEARNT, idle)["ablations"].short
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"), [(-0.1, "further from Base"), (0.1, "nearer to Base"), (0.0, "no clear difference")]
+)
+def test_gaps_between_texts_are_beyond_those_of_a_random_encoder(gap, words):
+    of = dict(analysis="out_of_domain_gap", metric="rsa_gap", inputs="format", task="squad")
+    made = rows([gap + 0.2] * 12, **of, model="QA", seed=0) + rows(
+        [0.2] * 12, **of, model="Random", seed=1000
+    )
+    said = found(LEARNT, made)["texts"]
+    assert words in said.long and "layers 8 to 10" in said.long
+    assert ("QA has changed more" in said.short) is (gap < 0)
+
+
+def test_what_the_blocks_do_is_said_only_where_it_was_measured():
+    def base(*values):
+        of = dict(analysis="rsa_between_layers", metric="rsa_pearson", model="Base")
+        return Run({"all": results.table(rows(values, half=0.001, **of))})
+
+    assert "was not recorded" in findings.blocks(Run({"all": results.table(rsa([0.9]))}))
+    assert findings.blocks(base(0.5, 0.9)).startswith("Each of the 2 blocks")
+    assert findings.blocks(base(0.5, 0.995)).startswith("1 of the 2 blocks of Base does next to nothing")
+    assert findings.blocks(base(0.999, 0.9, 0.995)).endswith("by this measure: 0 and 2.")
+
+
+def test_the_recorded_run_is_spoken_of_by_its_own_verdicts():
+    said = findings.recorded()
+    assert list(said) == ["learnt", "untested", "probes", "depth", "ablations", "texts", "verdicts"]
+    assert all(f.short.endswith(".") and "nan" not in f.long for f in said.values())
+    tables = results.recorded_runs()[findings.RUN]
+    able = findings.learnt(Run(tables))
+    claim = [claim for claim in judging.CLAIMS if claim.id == "tasks-learned"]
+    (judged,) = judging.judge(tables, claim).to_dict("records")
+    assert all(judged[model] != judging.CONTRADICTED for model in able)
+    curves = findings.similarity(Run(tables), able)
+    assert set(curves["model"]) == set(able)
+    one = results.select(tables["rsa"], analysis="rsa", metric="rsa_pearson", model=able[0], layer=11)
+    mean = curves[(curves["model"] == able[0]) & (curves["layer"] == 11)]["value"].item()
+    assert mean == pytest.approx(one["value"].mean())
