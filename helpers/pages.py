@@ -76,11 +76,15 @@ def times(root: Path) -> str:
         notebook = json.loads((root / name).read_text(encoding="utf-8"))
         minutes = notebook["metadata"].get("minutes", {}).get(PROFILE)
         total += minutes or 0
-        title = "".join(notebook["cells"][0]["source"]).split("\n")[0].removeprefix("# ")
+        title = _title(notebook)
         shown = "not measured" if minutes is None else duration(minutes)
         rows.append(f"| {name.stem[:2]} | [{title}](../{name.as_posix()}) | {shown} |")
     rows.append(f"| | All of them | {duration(total)} |")
     return "\n".join(["| | Notebook | Time |", "|---|---|---|", *rows])
+
+
+def _title(notebook: dict[str, Any]) -> str:
+    return "".join(notebook["cells"][0]["source"]).split("\n")[0].removeprefix("# ")
 
 
 def citation(root: Path) -> str:
@@ -156,10 +160,10 @@ def found(root: Path) -> str:
     said, (encoder, curves, paper) = findings.recorded(), _curves()
     settings = provenance.read(results.RECORDED / findings.RUN)["rsa"]["settings"]
     tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
-    lines = [
-        f"- **{said[name].short}** ([chapter](../notebooks/{chapter}.ipynb))"
-        for name, chapter in CHAPTERS.items()
-    ]
+    lines = []
+    for name, chapter in CHAPTERS.items():
+        title = _title(json.loads((root / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")))
+        lines.append(f"- **{said[name].short}** ([{title}](../notebooks/{chapter}.ipynb))")
     shown = [model for model in MODELS if model in set(curves["model"])]
     left_out = [model for model in MODELS if model not in shown]
     caption = (
