@@ -10,8 +10,7 @@ from helpers import book
 from helpers.handout import GRADES, exercises
 
 ROOT = book.source_root()
-# Exercises of chapter 11 have no grades yet.
-NOTEBOOKS = [name for name in book.notebooks(ROOT) if not name.stem.startswith("11")]
+NOTEBOOKS = book.notebooks(ROOT)
 TITLE = re.compile(rf"({'|'.join(GRADES)}), (\d+) minutes")
 
 notebooks = pytest.mark.parametrize("name", NOTEBOOKS, ids=lambda name: name.stem)
