@@ -14,7 +14,7 @@ import pandas as pd
 from helpers import provenance, results
 from helpers.claims.claims import SMALL
 from helpers.claims.judging import called, failing, judge
-from helpers.claims.numbers import Comparison, Number, mean, over_seeds
+from helpers.claims.numbers import UNKNOWN, Comparison, Number, mean, over_seeds
 from helpers.claims.run import ALL, Lacking, Run
 from helpers.claims.show import counts
 from helpers.vocabulary import HEADLINE, MODELS, SEMANTIC, SYNTACTIC
@@ -44,7 +44,7 @@ class Finding:
 
 
 def recorded(name: str = RUN) -> dict[str, Finding]:
-    """The findings of a run recorded with the book: by subject (see :func:`found`).
+    """The findings of a run recorded with the book, by subject.
 
     Raises KeyError for a run that there is not.
     """
@@ -53,9 +53,10 @@ def recorded(name: str = RUN) -> dict[str, Finding]:
 
 
 def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding]:
-    """The findings of a run's tables: ``learnt, untested, probes, depth, ablations, texts, verdicts``.
+    """The findings of a run's tables, by subject.
 
-    ``encoder`` is the run's, as in its settings.
+    Subjects: ``learnt, untested, probes, depth, ablations, texts, rates, heads, verdicts``. ``encoder`` is
+    the run's, as in its settings.
     """
     run = Run(tables)
     able = learnt(run)
@@ -66,6 +67,8 @@ def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding
         "depth": _depth(run, able),
         "ablations": _ablations(run),
         "texts": _texts(run, able),
+        "rates": _rates(run),
+        "heads": _heads(run),
         "verdicts": _verdicts(tables, encoder),
     }
 
@@ -91,15 +94,39 @@ def blocks(run: Run) -> str:
     )
 
 
-def similarity(run: Run, models: Iterable[str]) -> pd.DataFrame:
+def similarity(run: Run, models: Iterable[str], metric: str = "rsa_pearson") -> pd.DataFrame:
     """RSA to Base, over seeds: ``model, layer, value, ci_low, ci_high``, from layer 0 on."""
     rows = []
     for model in models:
         for layer in range(run.last + 1):
-            number = _known(run, "rsa", Run.rsa, model, layer)
+            number = _known(run, "rsa", Run.get, "rsa", metric, model, "", layer)
             if number:
                 rows.append((model, layer, number.value, number.low, number.high))
     return pd.DataFrame(rows, columns=["model", "layer", "value", "ci_low", "ci_high"])
+
+
+def direction(run: Run) -> str:
+    """Which models' change at the last layer is one of the direction that all their vectors share.
+
+    Those whose RSA lies clearly below the random encoder's on raw vectors, and clearly above it on centred
+    ones.
+    """
+    turned = []
+    for model in learnt(run):
+        sides = []
+        for metric in ("rsa_pearson", "rsa_pearson_centred"):
+            at = ("rsa", metric)
+            own = _known(run, "rsa", Run.get, *at, model, "", run.last)
+            floor = _known(run, "rsa", Run.get, *at, "Random", "", run.last)
+            sides.append(own - floor if own and floor else UNKNOWN)
+        raw, centred = sides
+        turned += [model] if raw.high < 0 < centred.low else []
+    if not turned:
+        return "No model is below the floor on raw vectors and above it after centring."
+    return (
+        f"Below the floor on raw vectors but above it after centring: {listed(turned)}. That is mostly a "
+        "change of the direction that all vectors of a model share."
+    )
 
 
 def over(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number:
@@ -307,7 +334,7 @@ def _ablations(run: Run) -> Finding:
 def _texts(run: Run, able: list[str]) -> Finding:
     sentences, further = [], []
     for model in able:
-        gap = _known(run, "out_of_domain_gap", _gap, model)
+        gap = _known(run, "out_of_domain_gap", domain_gap, model)
         if gap is None:
             continue
         size = f"(RSA {gap.text(signed=True)})"
@@ -335,9 +362,97 @@ def _texts(run: Run, able: list[str]) -> Finding:
     return Finding(short, " ".join(sentences))
 
 
-def _gap(run: Run, model: str) -> Number:
-    control = run.domain_control(model)
+def domain_gap(run: Run, model: str, control: str = "") -> Number:
+    """RSA in domain minus out of domain, minus the random encoder's: mean of the paper's layers 8 to 10.
+
+    ``control`` is the comparison of texts; by default that of equal format and length where it was run.
+    """
+    control = control or run.domain_control(model)
     return mean(run.domain_gap(model, control, layer) for layer in run.layers(8, 10))
+
+
+def _rates(run: Run) -> Finding:
+    """Whether the learning rate moves a model further from Base than another seed does."""
+    sentences, moved = [], []
+    for model in MODELS if "rsa_by_rate" in run.analyses else []:
+        seeds = _seeds(run, "rsa_by_rate")
+        first = run.of_seed(seeds[0])
+        rates = sorted(
+            first.inputs("rsa_by_rate", "rsa_pearson", model), key=lambda name: float(name.split()[-1])
+        )
+        trivial = max(run.of_seed(seed).trivial(model)[1].value for seed in seeds)
+        reached = [
+            _known(run, "rsa_by_rate", Run.get, "rsa_by_rate", HEADLINE[model], model, r) for r in rates
+        ]
+        if len(rates) < 2 or not all(score and score.low > trivial for score in reached):
+            sentences.append(
+                f"{model} has not learnt its task at each of the rates, so they are not compared."
+            )
+            continue
+        low, high = (
+            _known(run, "rsa_by_rate", _upper, "rsa_by_rate", model, r) for r in (rates[0], rates[-1])
+        )
+        own = [_upper(run.of_seed(seed), "rsa", model).value for seed in run.seeds.get("rsa", ())]
+        if low is None or high is None or len(own) < 2:
+            sentences.append(
+                f"How much the seeds of {model} differ is not known, so its rates are not compared."
+            )
+            continue
+        apart, spread = low - high, max(own) - min(own)
+        where = f"layers {run.layers(8, 10)[0]} to {run.layers(8, 10)[-1]}"
+        numbers = f"(mean RSA at {where}: {low.text()} at {rates[0]}, {high.text()} at {rates[-1]}"
+        numbers += f"; seeds differ by {spread:.2f})"
+        if (apart.low > 0 or apart.high < 0) and abs(apart.value) > spread:
+            moved.append(model)
+            side = "nearer to" if apart.value < 0 else "further from"
+            sentences.append(
+                f"At the larger rate {model} lies {side} Base, by more than its seeds differ {numbers}."
+            )
+        else:
+            sentences.append(f"The rates of {model} differ by no more than its seeds may {numbers}.")
+    if not sentences:
+        return Finding(
+            "The role of the learning rate was not recorded.", "No model was tuned at several rates."
+        )
+    short = (
+        f"The learning rate matters for {listed(moved)}."
+        if moved
+        else "No effect of the learning rate is shown."
+    )
+    return Finding(short, " ".join(sentences))
+
+
+def _upper(run: Run, analysis: str, model: str, inputs: str = "") -> Number:
+    """Mean RSA to Base at the paper's layers 8 to 10."""
+    layers = run.layers(8, 10)
+    return mean(run.get(analysis, "rsa_pearson", model, inputs, layer) for layer in layers)
+
+
+def _heads(run: Run) -> Finding:
+    """What a frozen encoder's head gains by a learning rate of its own."""
+    analysis, sentences, gaining = "partial_freezing", [], []
+    for model in learnt(run, analysis) if analysis in run.analyses else []:
+        at = (analysis, HEADLINE[model], model)
+        one = _known(run, analysis, Run.get, *at, "one_rate", run.last)
+        own = _known(run, analysis, Run.get, *at, "tuned_head", run.last)
+        if one is None or own is None:
+            continue
+        gain = own - one
+        gaining += [model] if gain.low > 0 else []
+        clear = "more" if gain.low > 0 else "less" if gain.high < 0 else "not clearly more"
+        scores = f"{own.text(points=True)} against {one.text(points=True)} {SCORES[HEADLINE[model]]}"
+        sentences.append(
+            f"With every block frozen, {model} scores {clear} at the head's own rate than at one rate "
+            f"({scores})."
+        )
+    if not sentences:
+        return Finding(
+            "Heads of frozen encoders could not be compared.", "No ablated model has learnt its task."
+        )
+    short = "A rate of its own does not clearly help the head of a frozen encoder."
+    if gaining:
+        short = f"Part of what freezing costs {listed(gaining)} is an undertrained head."
+    return Finding(short, " ".join(sentences))
 
 
 def _verdicts(tables: Mapping[str, pd.DataFrame], encoder: str) -> Finding:

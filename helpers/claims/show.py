@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from helpers import results
 from helpers.claims.claims import CLAIMS
 from helpers.claims.judging import CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE, NOT_TESTED, SUPPORTED
 from helpers.claims.run import Lacking, Run
-from helpers.vocabulary import HEADLINE, LAST, MODELS
+from helpers.vocabulary import LAST, MODELS
 
 MARKS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "?", NOT_TESTABLE: "○", NOT_TESTED: "–"}
 COLOURS = {SUPPORTED: "#cfe8dc", CONTRADICTED: "#f9d5c4", INCONCLUSIVE: "#ececec"}
@@ -35,14 +34,16 @@ def compare(judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def by_model(judged: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts of one run on each model: columns ``claim``, Dep, NLI, QA and ``all``, the claim's own.
+    """Verdicts of one run: ``claim``; Dep, NLI, QA; ``all``, the claim's own; ``the paper``, on its numbers.
 
-    The models' verdicts are marks alone (:data:`MARKS`), to be read at a glance, and empty where a claim is
-    not about a model.
+    The models' verdicts and the paper's are marks alone (:data:`MARKS`), to be read at a glance, and empty
+    where a claim is not about a model or the paper prints no numbers.
     """
     marks = {model: judged[model].map(lambda verdict: MARKS.get(verdict, "")) for model in MODELS}
     whole = list(map(marked, judged["verdict"], judged["in_words"]))
-    return pd.DataFrame({"claim": judged["claim"], **marks, "all": whole}).set_axis(judged["id"])
+    printed = judged["by_rule"].map(lambda verdict: MARKS.get(verdict, ""))
+    columns = {"claim": judged["claim"], **marks, "all": whole, "the paper": printed}
+    return pd.DataFrame(columns).set_axis(judged["id"])
 
 
 def styled(frame: pd.DataFrame) -> Styler:
@@ -105,35 +106,3 @@ def counts(judged: pd.DataFrame) -> dict[str, str]:
         "moved": f"{moved} of {len(tested)}",
         "unable": str(judged["why"].str.contains("has not learnt its task").sum()),
     }
-
-
-def quoted(recorded: Mapping[str, Mapping[str, pd.DataFrame]]) -> dict[str, str]:
-    """The numbers of recorded runs that the discussion of the verdicts quotes, by the names it has for them.
-
-    ``recorded`` is what :func:`helpers.results.recorded_runs` returns.
-    """
-    reduced = recorded["reduced"]
-    run, texts = Run(reduced).of_seed(0), {}
-    points = [("partial_freezing", "Dep", "one_rate", -1), ("partial_freezing", "Dep", "one_rate", 11)]
-    points += [("partial_freezing", "Dep", "tuned_head", 11)]
-    points += [("partial_freezing", "QA", "one_rate", k) for k in (6, 8)]
-    points += [("truncation", "QA", "", 6), ("truncation", "QA", "", 11), ("reinitialisation", "QA", "", 7)]
-    for analysis, model, rate, layer in points:
-        name = f"{rate or analysis}_{model}_{'none' if layer < 0 else layer}"
-        texts[name] = run.get(analysis, HEADLINE[model], model, rate, layer).text(points=True)
-    printed = results.select(results.paper("partial_freezing"), model="Dep", layer=11)
-    texts["paper_frozen_Dep"] = results.format_number(printed["value"].item(), points=True)
-    by_rate = results.select(reduced["rsa_by_rate"], metric="rsa_pearson", layer=(8, 9, 10))
-    upper = by_rate.groupby(["inputs", "model"])["value"].mean().sort_values(ascending=False)
-    orders = {
-        rate: ", ".join(f"{model} {value:.2f}" for model, value in upper[rate].items())
-        for rate in by_rate["inputs"].unique()
-    }
-    texts["by_rate"] = "; ".join(f"at {rate}, {order}" for rate, order in orders.items())
-    with_dropout, _ = results.recorded("dropout", "finetuning_with_dropout")
-    for name, scores in {"with": with_dropout, "without": reduced["finetuning"]}.items():
-        f1 = results.select(scores, metric="f1", inputs="in_domain")["value"]
-        texts[f"qa_{name}"] = ", ".join(f"{value:.3f}" for value in f1)
-    tasks = results.recorded("reduced", "rsa")[1]["settings"]["tasks"]
-    texts["rates"] = ", ".join(f"{task['model']} {task['recipe']['learning_rate']:g}" for task in tasks)
-    return texts

@@ -41,10 +41,14 @@ def test_a_displayed_verdict_has_its_mark_and_colour():
 
 def test_verdicts_by_model_are_marks():
     row = dict(id="one", claim="what it says", verdict=CONTRADICTED, in_words="not reproduced with minilm")
+    row |= dict(by_rule=SUPPORTED)
     judged = pd.DataFrame([row | dict(Dep="", NLI=NOT_TESTABLE, QA=CONTRADICTED)])
     shown = show.by_model(judged)
-    assert list(shown.columns) == ["claim", "Dep", "NLI", "QA", "all"] and list(shown.index) == ["one"]
-    assert shown.loc["one"].tolist() == ["what it says", "", "○", "✗", "✗ not reproduced with minilm"]
+    assert list(shown.columns) == ["claim", "Dep", "NLI", "QA", "all", "the paper"] and list(shown.index) == [
+        "one"
+    ]
+    assert shown.loc["one"].tolist() == ["what it says", "", "○", "✗", "✗ not reproduced with minilm", "✓"]
+    assert show.by_model(judged.assign(by_rule="no numbers")).loc["one", "the paper"] == ""
 
 
 def test_the_depths_of_another_encoders_layers_are_said():
@@ -72,19 +76,3 @@ def test_counts_of_verdicts_in_words():
         "moved": "2 of 3",
         "unable": "2",
     }
-
-
-def test_quoted_numbers_are_those_of_the_recorded_tables():
-    recorded = results.recorded_runs()
-    texts = show.quoted(recorded)
-    frozen = recorded["reduced"]["partial_freezing"]
-    row = results.select(frozen, metric="las", model="Dep", inputs="one_rate", layer=-1, seed=0)
-    assert texts["one_rate_Dep_none"] == results.format_rows(row, points=True)[0]
-    assert texts["paper_frozen_Dep"] == "3.5"  # as Figure 3 reads
-    f1 = results.select(recorded["reduced"]["finetuning"], metric="f1", inputs="in_domain")["value"]
-    assert texts["qa_without"] == ", ".join(f"{value:.3f}" for value in f1)
-    by_rate = recorded["reduced"]["rsa_by_rate"]
-    upper = by_rate[(by_rate["metric"] == "rsa_pearson") & by_rate["layer"].between(8, 10)]
-    for (rate, model), rows in upper.groupby(["inputs", "model"]):
-        (order,) = [part for part in texts["by_rate"].split("; ") if part.startswith(f"at {rate}, ")]
-        assert f"{model} {rows['value'].mean():.2f}" in order
