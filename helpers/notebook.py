@@ -9,11 +9,10 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from helpers import plotting, profiles, provenance
+from helpers import plotting, profiles, provenance, results
 from helpers.analyses import inputs
-from helpers.claims.run import ALL, Run
 from helpers.validation import unknown
-from helpers.vocabulary import MODELS
+from helpers.vocabulary import HEADLINE
 
 SETTINGS = {field.name for field in dataclasses.fields(profiles.Profile)} - {"name"}
 _INJECTED = "# Parameters"  # how the cell begins that papermill puts after the notebook's own
@@ -104,6 +103,26 @@ def recipes(tasks: Sequence[profiles.Task]) -> pd.DataFrame:
     )
 
 
+def score_dots(*tables: pd.DataFrame) -> pd.DataFrame:
+    """The headline scores of a run's first seed, the baselines beside them and the paper's scores.
+
+    ``tables`` are of fine-tuning and of the corpora's baselines; what is returned is for
+    :func:`helpers.plotting.scores`.
+    """
+    first = results.one_seed(pd.concat(tables, ignore_index=True))
+    first = first[first["metric"] == first["model"].map(HEADLINE)].drop_duplicates(["model", "inputs"])
+    kinds = first["inputs"].replace("in_domain", "fine-tuned").str.replace("_", " ")
+    kinds = kinds.mask(first["analysis"] == "corpus_baselines", "words or a part of the input")
+    paper = results.paper("finetuning").assign(kind="the paper's BERT-base, on its own corpora")
+    both = pd.concat([first.assign(kind=kinds), paper])
+    names = {
+        row.model: f"{row.model}: {plotting.METRICS[row.metric]} on {row.task}"
+        for row in results.select(first, inputs="in_domain").itertuples()
+    }
+    both = both.sort_values("model", key=lambda column: column.map(list(names).index), kind="stable")
+    return both.assign(label=both["model"].map(names))
+
+
 def glue(texts: Mapping[str, Any] | None = None, **more: Any) -> None:
     """Make numbers available to the page's prose by their names, without showing them here."""
     from myst_nb import glue as glue_one
@@ -115,22 +134,6 @@ def glue(texts: Mapping[str, Any] | None = None, **more: Any) -> None:
 def by_interval(low: float, high: float, *, above: str, below: str, neither: str, bound: float = 0) -> str:
     """The text that an interval speaks for: it lies wholly above ``bound``, wholly below it, or does not."""
     return above if low > bound else below if high < bound else neither
-
-
-def unlearnt(*tables: pd.DataFrame) -> list[str]:
-    """The models that, by a run's tables of scores and of baselines, have not clearly learnt their tasks.
-
-    :meth:`helpers.claims.run.Run.unlearnt` says by which rule, and of one model why.
-    """
-    run = Run({str(number): table for number, table in enumerate(tables)})
-    seeds = [ALL] if "finetuning" in run.pooled else sorted(run.seeds["finetuning"])
-    return [model for model in MODELS if run.unlearnt(model, "finetuning", seeds)]
-
-
-def listed(names: Sequence[str], *, none: str = "none") -> str:
-    """Names as a phrase: "A", "A and B", "A, B and C"; ``none`` if there are none."""
-    *first, last = names or [none]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def plain(

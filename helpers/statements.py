@@ -1,8 +1,19 @@
-"""Sentences of the chapters that depend on results: which one stands is chosen by intervals."""
+"""Sentences of the chapters that depend on results: which one stands is chosen by intervals.
 
+They are of any table with the analysis's columns, recorded or of this machine; what a recorded run found as a
+whole is in :mod:`helpers.claims.findings`.
+"""
+
+import pandas as pd
+
+from helpers.claims.findings import listed, over
 from helpers.claims.numbers import Number
 from helpers.claims.run import Run
 from helpers.notebook import by_interval
+from helpers.vocabulary import HEADLINE, MODELS
+
+WEAK = 0.3  # F1 of Base below which its probe has hardly trained
+BLIND = 0.03  # F1 within which an encoder with random weights comes to Base where there is little to forget
 
 
 def change_by_depth(run: Run, model: str) -> dict[str, str]:
@@ -33,15 +44,192 @@ def change_by_depth(run: Run, model: str) -> dict[str, str]:
     }
 
 
-def learnt(score: Number, trivial: float) -> str:
-    """Whether a score, given in points, is clear of the best trivial one."""
-    reached = score.text(points=True)
+# -- scores ----------------------------------------------------------------------------------------
+
+
+def learnt(score: Number, trivial: float, name: str = "Your model") -> str:
+    """Whether a score, given in points, is clear of the best trivial one; ``name`` is the model's."""
+    reached = f"{name} scores {score.text(points=True)}"
     return by_interval(
         score.low,
         score.high,
         bound=trivial,
-        above=f"Your model scores {reached}, clearly more than the best baseline: it has begun to learn.",
-        below=f"Your model scores {reached}, less than the best baseline: it has not learnt its task.",
-        neither=f"Your model scores {reached}, not clearly more than the best baseline: "
-        "nothing shows yet that it has learnt its task.",
+        above=f"{reached}, clearly more than the best baseline: it has begun to learn.",
+        below=f"{reached}, less than the best baseline: it has not learnt its task.",
+        neither=f"{reached}, not clearly more than the best baseline: nothing shows yet that it has learnt.",
     )
+
+
+def scores(run: Run) -> dict[str, str]:
+    """:func:`learnt` of each model over its fine-tuning seeds, with the best baseline."""
+    texts = {}
+    for model in MODELS:
+        score = over(run, "finetuning", Run.score, model)
+        seeds = [run.of_seed(seed) for seed in sorted(run.seeds["finetuning"])]
+        name, trivial = max((one.trivial(model) for one in seeds), key=lambda pair: pair[1].value)
+        best = f"{trivial.text(points=True, interval=False)}, {name.replace('_', ' ')}"
+        texts[model] = f"{learnt(score, trivial.value, model)} The best baseline: {best}."
+    return texts
+
+
+def ties(frame: pd.DataFrame) -> str:
+    """Which baselines of a model have the same headline score, which looks like a mistake."""
+    texts = []
+    for model, metric in HEADLINE.items():
+        own = frame[
+            (frame["model"] == model) & (frame["metric"] == metric) & (frame["inputs"] != "in_domain")
+        ]
+        own = own.drop_duplicates("inputs")
+        for value, same in own.groupby("value"):
+            if len(same) > 1:
+                names = listed(name.replace("_", " ") for name in same["inputs"])
+                texts.append(
+                    f"The baselines {names} of {model} are computed apart and happen to score the same "
+                    f"({value:.3f})."
+                )
+    return " ".join(texts) or "No two baselines of a model have the same score."
+
+
+def pairs(run: Run, last: int) -> dict[str, str]:
+    """What linear classifiers of NLI's labels on frozen states say, by a table of pair probes.
+
+    ``run`` is looked at for one seed; ``last`` is the last layer. Texts: ``context``, whether the last layer
+    tells more than the embeddings; ``cls``, whether [CLS] has all of that; ``tuned``, whether fine-tuning
+    brought more to [CLS].
+    """
+    at = {
+        "words": ("Base", "segments", -1),
+        "context": ("Base", "segments", last),
+        "cls": ("Base", "cls", last),
+        "tuned": ("NLI", "cls", last),
+    }
+    found = {name: run.get("pair_probe", "accuracy", *place) for name, place in at.items()}
+    gains = {
+        "context": found["context"] - found["words"],
+        "cls": found["cls"] - found["context"],
+        "tuned": found["tuned"] - found["cls"],
+    }
+    own = {name: number.text() for name, number in found.items()}
+    last_layer, embeddings = f"Base's last layer ({own['context']})", f"its embeddings ({own['words']})"
+    return {
+        "context": by_interval(
+            gains["context"].low,
+            gains["context"].high,
+            above=f"{last_layer} beats {embeddings}: context adds something that a linear classifier can use.",
+            below=f"{last_layer} falls behind {embeddings}: context hides more than it adds.",
+            neither=f"{last_layer} does not clearly differ from {embeddings}: "
+            "context adds nothing visible that a linear classifier can use.",
+        ),
+        "cls": by_interval(
+            gains["cls"].low,
+            gains["cls"].high,
+            above=f"[CLS] scores higher still ({own['cls']}).",
+            below=f"[CLS] scores lower ({own['cls']}): not even all of that reaches it.",
+            neither=f"[CLS] does not clearly differ from that ({own['cls']}).",
+        ),
+        "tuned": by_interval(
+            gains["tuned"].low,
+            gains["tuned"].high,
+            above=f"Fine-tuning brings something to [CLS] ({own['tuned']} afterwards).",
+            below=f"After fine-tuning [CLS] scores lower ({own['tuned']}).",
+            neither=f"Fine-tuning does not clearly bring more to [CLS] ({own['tuned']} afterwards).",
+        ),
+    }
+
+
+# -- edge probes -----------------------------------------------------------------------------------
+
+
+def unreadable(run: Run) -> dict[str, list[str]]:
+    """The probing tasks that tell little about forgetting: ``weak``, on which Base's F1 is below
+    :data:`WEAK`; ``blind``, on which an encoder with random weights comes within :data:`BLIND` of it.
+    """
+    base = {task: _f1(run, "Base", task) for task in run.inputs("edge_probing", "micro_f1", "Base")}
+    untrained = {task: _f1(run, "Random", task) for task in base}
+    return {
+        "weak": [task for task, number in base.items() if number.value < WEAK],
+        "blind": [task for task, number in base.items() if untrained[task].value > number.value - BLIND],
+    }
+
+
+def edge_changes(run: Run) -> dict[str, str]:
+    """For each tuned model on how many readable tasks its probes clearly gain and lose, and where most.
+
+    Numbers are over fine-tuning seeds, of probes on a mix of layers.
+    """
+    unread = {task for tasks in unreadable(run).values() for task in tasks}
+    tasks = [t for t in run.inputs("edge_probing", "micro_f1", "Base") if t not in unread]
+    texts = {}
+    for model in MODELS:
+        changes = {task: over(run, "edge_probing_delta", Run.edge, model, task) for task in tasks}
+        gained = [task for task, change in changes.items() if change.low > 0]
+        lost = [task for task, change in changes.items() if change.high < 0]
+        if not tasks:
+            texts[model] = f"No task can be read for {model}."
+            continue
+        text = (
+            f"{model} clearly gains on {len(gained) or 'none'} and clearly loses on {len(lost) or 'none'} of "
+        )
+        text += f"the {len(tasks)} tasks that can be read"
+        if gained or lost:
+            most = max(gained + lost, key=lambda task: abs(changes[task].value))
+            by = changes[most].text(points=True, signed=True)
+            text += f", with the largest clear change on {most} ({by} points)"
+        else:
+            text = f"{model} shows no clear change on any of the {len(tasks)} tasks that can be read"
+        texts[model] = f"{text}."
+    return texts
+
+
+def _f1(run: Run, model: str, task: str) -> Number:
+    return run.get("edge_probing", "micro_f1", model, task)
+
+
+# -- structural probes -----------------------------------------------------------------------------
+
+
+def trees(run: Run, chain: Number) -> dict[str, str]:
+    """What UUAS says of syntax, over fine-tuning seeds. ``chain`` is that of linking each word to the next.
+
+    Texts: ``chain``, which models have layers that lie clearly above it, which is the least that syntax asks
+    for; ``embeddings``, whether Base's best layer lies above its own embeddings; and for each tuned model
+    how its last layer differs from Base's.
+    """
+    layers = range(-1, run.last + 1)
+    above = {}
+    for model in ("Base", *MODELS):
+        curve = [over(run, "structural_probe", _uuas, model, layer) for layer in layers]
+        above[model] = sum((number - chain).low > 0 for number in curve)
+    counts = [f"{n or 'none'} of {model}" for model, n in above.items()]
+    baseline = f"Linking each word to the next gives a UUAS of {chain.text(interval=False)}"
+    if any(above.values()):
+        clear = f"{baseline}. Layers clearly above it: {listed(counts)}, out of {len(layers)} each."
+    else:
+        clear = f"{baseline}. No layer of any model is clearly above it, so the curves say nothing of syntax."
+    texts = {"chain": clear}
+    best = max(layers[1:], key=lambda layer: _uuas(run, "Base", layer).value)
+    gain = run.structure("Lexical", "uuas", best) * -1
+    by = f"{gain.text(points=True, signed=True)} points"
+    block = f"Base's best block, layer {best},"
+    texts["embeddings"] = by_interval(
+        gain.low,
+        gain.high,
+        above=f"{block} shows more of the trees than its embeddings do ({by}).",
+        below=f"{block} shows less of the trees than its embeddings do ({by}).",
+        neither=f"{block} does not clearly show more of the trees than its embeddings do ({by}).",
+    )
+    for model in MODELS:
+        change = over(run, "structural_probe_delta", Run.structure, model, "uuas", run.last)
+        by = f"{change.text(points=True, signed=True)} points of UUAS"
+        texts[model] = by_interval(
+            change.low,
+            change.high,
+            above=f"Trees are easier to read off the last layer of {model} than off Base's ({by}).",
+            below=f"Trees are harder to read off the last layer of {model} than off Base's ({by}).",
+            neither=f"The last layer of {model} does not clearly differ from Base's ({by}).",
+        )
+    return texts
+
+
+def _uuas(run: Run, model: str, layer: int) -> Number:
+    return run.get("structural_probe", "uuas", model, layer=layer)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers import notebook, profiles, results
+from helpers import notebook, profiles
 
 
 def test_parameters_are_taken_from_a_notebooks_variables(capsys):
@@ -149,28 +149,3 @@ def test_statements_are_chosen_by_intervals():
     for low, high in ((-0.1, 0.1), (0.0, 0.1), (-0.1, 0.0), (float("nan"), float("nan"))):
         assert notebook.by_interval(low, high, **texts) == "not distinguishable"
     assert notebook.by_interval(0.1, 0.2, bound=0.3, **texts) == "below"
-
-
-def test_models_are_named_that_do_not_clear_the_best_trivial_score():
-    """Dep clears its baseline and QA its own; NLI clears the first table's, not the second's."""
-    scores = [("Dep", "las", 0.7), ("NLI", "accuracy", 0.6), ("QA", "f1", 0.4)]
-    rows = [
-        dict(analysis="finetuning", model=model, metric=metric, inputs="in_domain", seed=seed, value=value)
-        | dict(ci_low=value - 0.05, ci_high=value + 0.05)
-        for model, metric, value in scores
-        for seed in (0, 1)
-    ]
-    rows += [dict(row, inputs="untrained", value=row["value"] / 2, ci_low=None, ci_high=None) for row in rows]
-    blind = dict(
-        analysis="corpus_baselines", model="NLI", metric="accuracy", inputs="bag_of_words", value=0.58
-    )
-    scored = results.table(rows)
-    assert notebook.unlearnt(scored) == []
-    assert notebook.unlearnt(scored, results.table([blind])) == ["NLI"]
-
-
-def test_names_are_listed_as_a_phrase():
-    assert notebook.listed(["Dep"]) == "Dep"
-    assert notebook.listed(["Dep", "NLI"]) == "Dep and NLI"
-    assert notebook.listed(["Dep", "NLI", "QA"]) == "Dep, NLI and QA"
-    assert notebook.listed([], none="no model") == "no model"
