@@ -6,6 +6,7 @@ recorded runs were computed on beside their tables, and nowhere else. Pages show
 """
 
 import copy
+import functools
 import importlib
 import itertools
 import json
@@ -31,6 +32,11 @@ CHAPTERS = {  # findings, and where they are explained
     "depth": "05_rsa",
     "ablations": "06_layer_ablations",
     "texts": "07_out_of_domain",
+}
+ROOMS = sorted(file.parent.name for file in Path(__file__).parent.glob("*/__init__.py"))
+SHOWING = {  # top-level modules that make figures and pages
+    *("book", "handout", "interactive", "markup", "notebook", "pages", "pdf", "plotting", "report"),
+    *("statements", "svg"),
 }
 PROFILE = "quick"  # at which notebooks' minutes are shown
 
@@ -139,19 +145,20 @@ def recorded(root: Path) -> str:
     return "\n".join([head, *rows])
 
 
-def modules(root: Path) -> str:
-    """A section in Markdown for each room and module of the package, filled by autodoc."""
-    parts, rooms = [], set()
-    for file in sorted((root / "helpers").rglob("*.py")):
+def modules(root: Path, room: str = "", *, showing: bool = False) -> str:
+    """A section in Markdown for each module of a subpackage, filled by autodoc.
+
+    Without one, those of the top level: either those that make figures and pages or all others.
+    """
+    folder = root / "helpers" / room
+    files = sorted(folder.rglob("*.py") if room else folder.glob("*.py"))
+    if not room:
+        files = [file for file in files if (file.stem in SHOWING) is showing]
+    parts = [f"```{{eval-rst}}\n.. automodule:: helpers.{room}\n```"] if room else []
+    for file in files:
         name = ".".join(file.relative_to(root).with_suffix("").parts)
-        if file.stem.startswith("__"):
-            continue
-        room = ".".join(name.split(".")[:2])
-        if room != name and room not in rooms:
-            rooms.add(room)
-            parts.append(f"## `{room}`\n\n```{{eval-rst}}\n.. automodule:: {room}\n```")
-        mark = "##" if room == name else "###"
-        parts.append(f"{mark} `{name}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```")
+        if not file.stem.startswith("__"):
+            parts.append(f"## `{name}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```")
     return "\n\n".join(parts)
 
 
@@ -236,8 +243,9 @@ TEXTS: dict[str, Callable[[Path], str]] = {
     "citation": citation,
     "recorded": recorded,
     "modules": modules,
+    "modules of figures and pages": functools.partial(modules, showing=True),
     "findings": found,
-}
+} | {f"modules {room}": functools.partial(modules, room=room) for room in ROOMS}
 
 
 def _read(app: Any, name: str, source: list[str]) -> None:

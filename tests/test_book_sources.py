@@ -15,7 +15,7 @@ from helpers.notebook import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = sorted((ROOT / "book").glob("*.md"))
+PAGES = sorted((ROOT / "book").rglob("*.md"))
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 MOST_CODE_LINES = 100
 CLASSROOM, MOST_IN_CLASS = "2", 130  # how numbers of notebooks begin that build a method from scratch
@@ -62,7 +62,8 @@ def cited(text: str) -> set[str]:
 
 def toc_files() -> list[str]:
     chapters = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
-    return [TOC["root"], *(chapter["file"] for chapter in chapters)]
+    sections = [section for chapter in chapters for section in chapter.get("sections", [])]
+    return [TOC["root"], *(page["file"] for page in [*chapters, *sections])]
 
 
 # -- the book ------------------------------------------------------------------------------------

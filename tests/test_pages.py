@@ -58,7 +58,7 @@ def test_sphinx_reads_notebooks_with_that_line_and_pages_with_their_texts():
 
 
 def test_every_text_is_on_a_page():
-    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md"))
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").rglob("*.md"))
     assert all(f"{{{{ {name} }}}}" in written for name in pages.TEXTS)
 
 
@@ -100,12 +100,15 @@ def test_recorded_runs_are_listed_with_what_they_ran_on():
             assert "; ".join(machines) in {row[2] for row in own}
 
 
-def test_every_module_of_the_package_has_its_place():
-    text = pages.modules(ROOT)
+def test_every_module_of_the_package_has_its_place_on_one_page():
+    texts = {name: made(ROOT) for name, made in pages.TEXTS.items() if name.startswith("modules")}
     for file in (ROOT / "helpers").rglob("*.py"):
         name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        assert (f".. automodule:: {name}\n   :members:" in text) is not file.stem.startswith("__"), name
-    assert text.count("\n## `helpers.probing`") == 1 and "### `helpers.probing.edge`" in text
+        places = [text for text in texts.values() if f".. automodule:: {name}\n   :members:" in text]
+        assert len(places) == (not file.stem.startswith("__")), name
+    assert ".. automodule:: helpers.probing\n```" in texts["modules probing"]
+    assert "## `helpers.corpora.recast.questions`" in texts["modules corpora"]
+    assert {file.stem for file in (ROOT / "helpers").glob("*.py")} >= pages.SHOWING
 
 
 def test_the_table_has_every_notebook_of_the_book_with_its_minutes_and_their_sum():
