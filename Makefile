@@ -1,4 +1,5 @@
 # make book [PROFILE=quick]   set up, run every notebook, build _build/html/index.html
+# make pdf                    the same, and print it into _build/what-happens-to-bert.pdf (needs Chromium)
 # make test                   set up, run every test, as many files at once as there are processors
 # See README.md for the rest. Each target first makes .venv and installs into it if need be.
 
@@ -13,11 +14,14 @@ INSTALLED := $(VENV)/installed
 
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: book test browser lab lint format constraints clean
+.PHONY: book pdf test browser lab lint format constraints clean
 .DELETE_ON_ERROR:
 
 book: $(INSTALLED)
 	$(BIN)/python -m helpers book --profile $(PROFILE)
+
+pdf: book
+	$(BIN)/python -m helpers pdf
 
 test: $(INSTALLED) browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST_ARGS)

@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     book.add_argument("--only", metavar="TEXT", help="run the notebooks whose name contains this, no pages")
     book.set_defaults(run=_book)
 
+    pdf = commands.add_parser("pdf", help="print the built book into one PDF; needs Chromium or Chrome")
+    pdf.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: what-happens-to-bert.pdf beside the pages' folder"
+    )
+    pdf.set_defaults(run=_pdf)
+
     run = commands.add_parser("run", help="run the analyses without notebooks, resumably", choices=_choices)
     _settings_options(run)
     run.add_argument(
@@ -212,6 +218,14 @@ def _book(options: argparse.Namespace) -> int:
 
     profile, changes = _settings(options)
     return book.build(profile, only=options.only, overrides=changes)
+
+
+def _pdf(options: argparse.Namespace) -> None:
+    from helpers import book, pdf
+
+    output = store.home() / "_build"
+    out = options.out or output / f"{DISTRIBUTION}.pdf"
+    print(pdf.write(book.source_root(), output / "html", out.expanduser().absolute()))
 
 
 def _run(options: argparse.Namespace) -> int:

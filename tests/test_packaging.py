@@ -150,6 +150,7 @@ WITH_EXTRAS = {
     "helpers/markup.py",
     "helpers/notebook.py",
     "helpers/pages.py",
+    "helpers/pdf.py",
     "helpers/plotting.py",
     "helpers/executors.py",
 }
