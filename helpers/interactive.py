@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike
 from scipy.linalg import orthogonal_procrustes
 
 from helpers.plotting import COLOURS, PALETTE
+from helpers.similarity import unit_rows
 from helpers.svg import Markup, joined, tag
 
 FEWEST, MOST = 3, 24  # words in a sentence
 CELL = 20  # side of a cell of a map, in pixels of the drawing, as all lengths below
-WIDTH, HEIGHT = 360, 300  # of a plane
+WIDTH, HEIGHT, MARGIN = 360, 300, 28  # of a plane, and how far from its edges points stay
 LETTER, LINE = 6.4, 13  # how wide and how high a letter is taken to be
 _INK = "currentColor"  # of the text around the figure, in the light and in the dark
 
@@ -42,15 +43,15 @@ class Figure:
 def word_pairs(words: Sequence[str], before: ArrayLike, after: ArrayLike, model: str) -> Figure:
     """Cosines of a sentence's words in Base and in a fine-tuned model as two maps, to be read cell by cell.
 
-    ``before`` and ``after`` (n_words, n_words) are symmetric. Each map's colours span its own values off the
-    diagonal. The cell marked first is the pair that moves most from one map's scale to the other's. The
-    JSON has the cosines to three decimals. Raises ValueError for fewer than :data:`FEWEST` or more than
-    :data:`MOST` words, and for arrays of another shape or with NaN or infinity.
+    ``before`` (n_words, d1) and ``after`` (n_words, d2) are the words' vectors at one layer. Each map's
+    colours span its own values off the diagonal. The cell marked first is the pair that moves most from one
+    map's scale to the other's. The JSON has the cosines to three decimals. Raises ValueError for fewer than
+    :data:`FEWEST` or more than :data:`MOST` words, for vectors of another number of words or with NaN or
+    infinity, and for a vector of zeros.
     """
-    sides = {"Base": _checked("before", before, words, 2), model: _checked("after", after, words, 2)}
-    for which, matrix in zip(("before", "after"), sides.values(), strict=True):
-        if matrix.shape[1] != len(words):
-            raise ValueError(f"{which}: expected a column for each of {len(words)} words, got {matrix.shape}")
+    vectors = [_checked("before", before, words, 2), _checked("after", after, words, 2)]
+    units = [unit_rows(x, name) for x, name in zip(vectors, ("before", "after"), strict=True)]
+    sides = {name: unit @ unit.T for name, unit in zip(("Base", model), units, strict=True)}
     upper = np.triu_indices(len(words), 1)
     spans = {name: (cosines[upper].min(), cosines[upper].max()) for name, cosines in sides.items()}
     scaled = {name: (sides[name] - low) / ((high - low) or 1) for name, (low, high) in spans.items()}
@@ -148,11 +149,12 @@ def word_planes(words: Sequence[str], before: ArrayLike, after: ArrayLike, model
             f"variance in Base and {held[1]} in {model}."
         )
         pairs.append(np.stack([x, y]))
-    reach = np.abs(pairs).max(axis=(0, 1, 2))
-    unit = min((WIDTH / 2 - 36) / reach[0], (HEIGHT / 2 - 24) / (reach[1] or 1))
+    low, high = (edge(pairs, axis=(1, 2)) for edge in (np.min, np.max))  # (n_layers, 2)
+    room = np.array([WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN])
+    unit = np.min(room / np.maximum((high - low).max(axis=0), 1e-9))  # one scale for all layers
     layers: list[dict[str, Any]] = []
     for number, (note, pair) in enumerate(zip(notes, pairs, strict=True)):
-        places = np.array([WIDTH, HEIGHT]) / 2 + unit * pair
+        places = np.array([WIDTH, HEIGHT]) / 2 + unit * (pair - (low + high)[number] / 2)
         one, other = places.round(1).tolist()
         name = f"Layer {number - 1}" if number else "Layer −1: the embeddings"
         layers.append(dict(name=name, note=note, base=one, tuned=other, labels=_labels(words, places)))

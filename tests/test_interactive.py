@@ -32,10 +32,10 @@ def cosines(states):
 
 
 @pytest.fixture(scope="module")
-def figures(states, cosines):
+def figures(states):
     return {
         "planes": interactive.word_planes(WORDS, *states, "Dep"),
-        "pairs": interactive.word_pairs(WORDS, *cosines, "Dep"),
+        "pairs": interactive.word_pairs(WORDS, *(side[:, -1] for side in states), "Dep"),
     }
 
 
@@ -127,13 +127,14 @@ def test_without_the_script_all_words_are_drawn_and_nothing_in_them_is_markup(fi
     assert "<" not in soup.script.string and " ".join(WORDS) in soup.div["aria-label"]
 
 
-def test_what_cannot_be_drawn_is_refused(states, cosines):
+def test_what_cannot_be_drawn_is_refused(states):
+    before, after = (side[:, -1] for side in states)
     with pytest.raises(ValueError, match="2 words; a sentence of 3 to 24"):
-        interactive.word_pairs(WORDS[:2], *cosines, "Dep")
-    with pytest.raises(ValueError, match=r"after: expected 2 axes and 6 rows, one per word, got \(5, 6\)"):
-        interactive.word_pairs(WORDS, cosines[0], cosines[1][:5], "Dep")
-    with pytest.raises(ValueError, match=r"before: expected a column for each of 6 words, got \(6, 5\)"):
-        interactive.word_pairs(WORDS, cosines[0][:, :5], cosines[1], "Dep")
+        interactive.word_pairs(WORDS[:2], before[:2], after[:2], "Dep")
+    with pytest.raises(ValueError, match=r"after: expected 2 axes and 6 rows, one per word, got \(5, 8\)"):
+        interactive.word_pairs(WORDS, before, after[:5], "Dep")
+    with pytest.raises(ValueError, match="before: row 1 is all zeros"):
+        interactive.word_pairs(WORDS, before * (np.arange(6) != 1)[:, None], after, "Dep")
     with pytest.raises(ValueError, match="expected the same layers, two or more, got 4 and 3"):
         interactive.word_planes(WORDS, states[0], states[1][:, :3], "Dep")
     broken = states[1].copy()
