@@ -84,7 +84,7 @@ def ties(frame: pd.DataFrame) -> str:
             if len(same) > 1:
                 names = listed(name.replace("_", " ") for name in same["inputs"])
                 texts.append(
-                    f"The baselines {names} of {model} are computed apart and happen to score the same "
+                    f"The baselines {names} of {model} are separate; that they score the same is chance "
                     f"({value:.3f})."
                 )
     return " ".join(texts) or "No two baselines of a model have the same score."
@@ -115,7 +115,7 @@ def pairs(run: Run, last: int) -> dict[str, str]:
         "context": by_interval(
             gains["context"].low,
             gains["context"].high,
-            above=f"{last_layer} beats {embeddings}: context adds something that a linear classifier can use.",
+            above=f"{last_layer} beats {embeddings}: context adds something a linear classifier can use.",
             below=f"{last_layer} falls behind {embeddings}: context hides more than it adds.",
             neither=f"{last_layer} does not clearly differ from {embeddings}: "
             "context adds nothing visible that a linear classifier can use.",
@@ -233,3 +233,32 @@ def trees(run: Run, chain: Number) -> dict[str, str]:
 
 def _uuas(run: Run, model: str, layer: int) -> Number:
     return run.get("structural_probe", "uuas", model, layer=layer)
+
+
+def best_block(probes: pd.DataFrame) -> str:
+    """Whether the best block's UUAS lies above that of the embeddings and of a chain of neighbours.
+
+    ``probes`` are rows of UUAS of one pre-trained encoder (Base, by layer) and of Chain, with intervals. They
+    are compared as if independent, which makes the intervals of differences too wide rather than too narrow.
+    """
+    base = probes[probes["model"] == "Base"].set_index("layer")
+    layer = base.loc[0:, "value"].astype(float).idxmax()
+    columns = ["value", "ci_low", "ci_high"]
+    best, embeddings = (Number(*base.loc[k, columns].astype(float)) for k in (layer, -1))
+    chain = Number(*probes.loc[probes["model"] == "Chain", columns].iloc[0].astype(float))
+    texts = [f"The distance probe does best at layer {layer} (UUAS {best.text()})."]
+    for other, name in (
+        (embeddings, f"the embeddings' own score ({embeddings.text()})"),
+        (chain, f"linking each word to the next ({chain.text()})"),
+    ):
+        gain = best - other
+        texts.append(
+            by_interval(
+                gain.low,
+                gain.high,
+                above=f"That is clearly above {name}.",
+                below=f"That is below {name}.",
+                neither=f"That is not clearly above {name}.",
+            )
+        )
+    return " ".join(texts)

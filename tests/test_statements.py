@@ -140,3 +140,16 @@ def test_what_classifiers_of_frozen_states_say_is_told_by_intervals():
     assert "context adds something" in texts["context"] and "does not clearly differ" in texts["cls"]
     assert "does not clearly bring" in texts["tuned"]
     assert "hides more" in said(0.6, 0.5, 0.5, 0.5)["context"]
+
+
+def test_the_best_block_is_held_against_embeddings_and_chain():
+    def said(*levels, chain):
+        rows = [row("quality", "uuas", "Base", value, layer=k) for k, value in enumerate(levels, start=-1)]
+        return statements.best_block(results.table([*rows, row("quality", "uuas", "Chain", chain)]))
+
+    text = said(0.5, 0.51, 0.4, chain=0.43)
+    assert "best at layer 0" in text
+    assert "not clearly above the embeddings' own" in text and "clearly above linking" in text
+    text = said(0.5, 0.4, 0.6, chain=0.7)
+    assert "best at layer 1" in text and "That is clearly above the embeddings" in text
+    assert "That is below linking" in text
