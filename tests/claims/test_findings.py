@@ -157,10 +157,8 @@ def test_ablations_of_halves_of_the_stack():
 )
 def test_gaps_between_texts_are_beyond_those_of_a_random_encoder(gap, words):
     of = dict(analysis="out_of_domain_gap", metric="rsa_gap", inputs="format", task="squad")
-    made = rows([gap + 0.2] * 12, **of, model="QA", seed=0) + rows(
-        [0.2] * 12, **of, model="Random", seed=1000
-    )
-    said = found(LEARNT, made)["texts"]
+    random = rows([0.05] * 12, **of, model="Random", seed=1000)
+    said = found(LEARNT, random, rows([gap + 0.05] * 12, **of, model="QA", seed=0))["texts"]
     assert words in said.long and "layers 8 to 10" in said.long
     assert ("QA has changed more" in said.short) is (gap < 0)
 
@@ -198,6 +196,14 @@ def test_what_a_rate_of_its_own_gives_the_head_of_a_frozen_encoder(own, helps):
     said = found(LEARNT, [whole, *ends])["heads"]
     assert ("undertrained head" in said.short) is helps
     assert ("scores more at" if helps else "scores not clearly more at") in said.long
+
+
+@pytest.mark.parametrize(("own", "random"), [(0.1, 0.2), (0.0, 0.2), (-0.1, -0.2)])
+def test_a_gap_that_only_the_random_encoders_makes_is_called_that(own, random):
+    of = dict(analysis="out_of_domain_gap", metric="rsa_gap", inputs="format", task="squad")
+    made = rows([own] * 12, **of, model="QA", seed=0) + rows([random] * 12, **of, model="Random", seed=1000)
+    said = found(LEARNT, made)["texts"]
+    assert "only once the gap of a random encoder" in said.long and said.short.startswith("No model")
 
 
 def test_what_the_blocks_do_is_said_only_where_it_was_measured():
