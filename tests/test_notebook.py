@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers import notebook, profiles
+from helpers import notebook, profiles, results
 
 
 def test_parameters_are_taken_from_a_notebooks_variables(capsys):
@@ -149,3 +149,33 @@ def test_statements_are_chosen_by_intervals():
     for low, high in ((-0.1, 0.1), (0.0, 0.1), (-0.1, 0.0), (float("nan"), float("nan"))):
         assert notebook.by_interval(low, high, **texts) == "not distinguishable"
     assert notebook.by_interval(0.1, 0.2, bound=0.3, **texts) == "below"
+
+
+def test_scores_to_draw_are_the_first_seeds_headlines_with_baselines_and_the_papers():
+    rows = [
+        dict(
+            analysis="finetuning",
+            model="Dep",
+            task="ud-ewt",
+            seed=seed,
+            metric=metric,
+            inputs=inputs,
+            value=v,
+        )
+        for seed, v in ((0, 0.7), (1, 0.8))
+        for metric in ("las", "uas")
+        for inputs in ("in_domain", "previous_word")
+    ]
+    rows += [dict(rows[0], model=m, task="t", metric=x) for m, x in (("NLI", "accuracy"), ("QA", "f1"))]
+    blind = dict(analysis="corpus_baselines", model="QA", task="t", metric="f1", inputs="blind", value=0.1)
+    dots = notebook.score_dots(results.table(rows), results.table([blind]))
+    ours = dots[~dots["kind"].str.startswith("the paper's")]
+    assert list(zip(ours["model"], ours["kind"], ours["value"], strict=True)) == [
+        ("Dep", "fine-tuned", 0.7),
+        ("Dep", "previous word", 0.7),
+        ("NLI", "fine-tuned", 0.7),
+        ("QA", "fine-tuned", 0.7),
+        ("QA", "words or a part of the input", 0.1),
+    ]
+    assert set(dots["label"]) == {"Dep: LAS on ud-ewt", "NLI: accuracy on t", "QA: F1 on t"}
+    assert (dots["kind"].str.startswith("the paper's")).sum() == len(results.paper("finetuning"))
