@@ -21,9 +21,16 @@ def setup(app: Any) -> dict[str, bool]:
     # Jupyter Book always loads sphinx-thebe, which nothing here uses and whose script fails on each page.
     for listeners in app.events.listeners.values():
         listeners[:] = [each for each in listeners if each.handler.__module__ != "sphinx_thebe"]
+    app.connect("config-inited", _launch_from_an_address)
     app.connect("html-page-context", _needed_only, priority=900)
     app.connect("build-finished", _mend_all)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _launch_from_an_address(app: Any, config: Any) -> None:
+    """Without the repository's address no launch buttons, at which the theme would fail."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
 
 
 def _needed_only(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:

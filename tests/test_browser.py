@@ -142,6 +142,12 @@ def test_mathematics_is_set_by_the_books_own_mathjax_and_only_where_there_is_any
     assert not any("mathjax" in name for name in cells.bytes)
 
 
+def test_without_an_address_of_the_repository_nothing_offers_to_launch_notebooks(site):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    page = (site / "notebooks" / "cells.html").read_text(encoding="utf-8")
+    assert (config["launch_buttons"]["binderhub_url"] in page) is bool(config["repository"]["url"])
+
+
 def test_pages_are_light(site, visit):
     for page in ("book/prose.html", "notebooks/cells.html"):
         fetched = visit(site, page).bytes

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from helpers import profiles
+from helpers import markup, profiles
 from helpers.__main__ import _parser, _settings
 from helpers.corpora import CORPORA
 
@@ -115,6 +116,30 @@ def test_conda_environment_takes_its_packages_from_the_pins():
     assert pip == "pip"
     oldest = re.fullmatch(r">=(\d+\.\d+)", PROJECT["project"]["requires-python"])[1]
     assert python == f"python={oldest}"
+
+
+def test_binder_installs_the_package_and_the_books_tools_at_the_pinned_versions():
+    folder = ROOT / "binder"
+    lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    index, pinned, package = [line for line in lines if not line.startswith("#")]
+    assert index in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (folder / pinned.removeprefix("-c ")).resolve() == ROOT / "constraints.txt"
+    (extra,) = re.fullmatch(r"-e \.\[(\w+)\]", package).groups()
+    assert "jupyterlab" in requirements(EXTRAS[extra])
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=")
+    assert (folder / "runtime.txt").read_text(encoding="utf-8") == f"python-{oldest}\n"
+    assert os.access(folder / "postBuild", os.X_OK)
+    (command,) = re.findall(r"^python -m helpers (.*)", (folder / "postBuild").read_text(), re.M)
+    assert _parser().parse_args(command.split()).action == "fetch"
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/someone/book"])
+def test_launch_buttons_need_the_repositorys_address_alone(address):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert set(config["repository"]) == {"url", "branch"} and config["launch_buttons"]["binderhub_url"]
+    options = {"repository_url": address, "launch_buttons": config["launch_buttons"]}
+    markup._launch_from_an_address(None, SimpleNamespace(html_theme_options=options))
+    assert ("launch_buttons" in options) is bool(address)
 
 
 def test_pre_commit_runs_the_pinned_tools():
