@@ -104,7 +104,7 @@ def _map(
     parts.append(tag("rect", x=_px(margin), y=_px(margin), **frame))
     i, j = start
     at = dict(x=_px(margin + CELL * j), y=_px(margin + CELL * i), width=CELL, height=CELL)
-    parts.append(tag("rect", class_="mark", **at, fill="none", stroke=_INK, stroke_width=2.5))
+    parts.append(tag("rect", class_="chosen", **at, fill="none", stroke=_INK, stroke_width=2.5))
     below, (low, high) = margin + side + 12, (_signed(end, 2) for end in span)
     for k in range(5):
         step = dict(x=_px(margin + 44 + 16 * k), y=_px(below), width=16, height=10)
@@ -222,7 +222,7 @@ def _points(words: Sequence[str], layer: dict[str, Any], model: str) -> Markup:
         words, layer["base"], layer["tuned"], layer["labels"], strict=True
     ):
         ends = dict(x1=x, y1=y, x2=to_x, y2=to_y)
-        lines.append(tag("line", class_="way", **ends, stroke=colour, stroke_opacity=0.55, stroke_width=1.5))
+        lines.append(tag("line", class_="way", **ends, stroke=colour, stroke_opacity=0.7, stroke_width=1.5))
         dots.append(tag("circle", class_="base", cx=x, cy=y, r=4, fill="none", stroke=_INK, stroke_width=1.5))
         dots.append(tag("circle", class_="tuned", cx=to_x, cy=to_y, r=4, fill=colour))
         labels.append(tag("text", word, class_="word", x=at_x, y=at_y, dy="0.34em", text_anchor="middle"))

@@ -226,7 +226,7 @@ def test_a_cell_under_the_pointer_or_in_focus_is_named_and_marked_in_both_maps(s
             assert cell.get_attribute("aria-label") == expected and cell.get_attribute("tabindex") == "0"
             assert one.locator(".cell[tabindex='0']").count() == 1
             for side in ("x", "y"):
-                assert one.locator(".mark").get_attribute(side) == cell.get_attribute(side)
+                assert one.locator(".chosen").get_attribute(side) == cell.get_attribute(side)
             assert one.locator(".row.current").all_text_contents() == [WORDS[i]]
             assert one.locator(".column.current").all_text_contents() == [WORDS[j]]
 

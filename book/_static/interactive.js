@@ -26,7 +26,7 @@
     const maps = [...figure.querySelectorAll(".panel > svg")].map((svg) => ({
       svg,
       cells: [...svg.querySelectorAll(".cell")],
-      mark: svg.querySelector(".mark"),
+      mark: svg.querySelector(".chosen"),
       rows: svg.querySelectorAll(".row"),
       columns: svg.querySelectorAll(".column"),
     }));
