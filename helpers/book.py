@@ -71,8 +71,8 @@ def build(
 
     ``overrides`` replace single settings (:func:`helpers.profiles.settings`) in every notebook; ``only`` runs
     just the notebooks whose name contains it and builds no pages. Before anything is run, raises ValueError
-    for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and FetchError if a corpus is not
-    to be had.
+    for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and if another build is at work in
+    the same folder; FetchError if a corpus is not to be had.
     """
     overrides = overrides or {}
     settings = profiles.settings(profile, **overrides)
@@ -83,13 +83,13 @@ def build(
     stage = output / "stage"
     began = time.time()
     inputs.fetch(settings)
-    if only is None:
-        shutil.rmtree(stage, ignore_errors=True)
     parameters = {"profile": profile} | _literals(overrides, settings)
     dependencies = provenance.fingerprints(settings)
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
     outcomes = []
-    with _scratch(output):
+    with _alone(output), _scratch(output):
+        if only is None:
+            shutil.rmtree(stage, ignore_errors=True)
         for number, name in enumerate(chosen):
             left = sum(expected[n] for n in chosen[number:])
             about = f", about {progress.clock(left)} left" if left else ""
@@ -113,6 +113,18 @@ def build(
             progress.say(f"notebooks as run: {stage / 'notebooks'}")
     progress.say(f"{progress.clock(time.time() - began)} in all, {len(failed)} failed")
     return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Refuse to build into a folder that another build is writing to, which would mix the two."""
+    with store.locked(output / ".building", wait=False) as free:
+        if not free:
+            raise ValueError(
+                f"another build is writing to {output}: wait for it, or build into another folder, with "
+                "FINETUNING_BOOK_HOME set to it"
+            )
+        yield
 
 
 @contextlib.contextmanager

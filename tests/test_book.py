@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from helpers import book, profiles, progress, provenance, results
+from helpers import book, profiles, progress, provenance, results, store
 
 ROOT = book.source_root()
 NOTEBOOKS = book.notebooks(ROOT)
@@ -202,6 +202,17 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
         assert len(list(tmp_path.rglob("left"))) == 2
     assert not list(tmp_path.iterdir())
     assert os.environ["TMPDIR"] == str(tmp_path) == tempfile.gettempdir()
+
+
+def test_a_second_build_into_the_same_folder_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path))
+    monkeypatch.setattr(book.inputs, "fetch", lambda settings: None)
+    ran = []
+    monkeypatch.setattr(book, "_run", lambda *arguments: ran.append(arguments))
+    message = f"another build is writing to {tmp_path}/_build: wait for it"
+    with store.locked(tmp_path / "_build" / ".building"), pytest.raises(ValueError, match=message):
+        book.build("smoke", only="quickstart")
+    assert not ran
 
 
 def test_ctrl_c_in_a_kernel_ends_the_build(home, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import encoders, progress, provenance, store
+from helpers import checkpoints, encoders, progress, provenance, store
 from helpers.pretraining import models, text, training
 from helpers.pretraining.recipe import Recipe
 
@@ -47,7 +47,7 @@ def ship(
     run_folder, corpus = Path(run_folder), Path(corpus)
     if not (run_folder / training.CHECKPOINT).exists():
         raise FileNotFoundError(f"{run_folder}: no checkpoint.pt; train with python -m helpers pretrain")
-    state = torch.load(run_folder / training.CHECKPOINT, map_location="cpu", weights_only=True)
+    state = checkpoints.read(run_folder / training.CHECKPOINT, "cpu")
     recipe = Recipe(**state["recipe"])
     if recipe.start:
         raise ValueError(f"{run_folder}: goes on from {recipe.start}, whose weights are not ours to ship")

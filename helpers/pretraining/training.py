@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from helpers import encoders, precision, progress, store
+from helpers import checkpoints, encoders, precision, progress, store
 from helpers.pretraining import models, text
 from helpers.pretraining.batches import IGNORED, Batches
 from helpers.pretraining.recipe import Recipe, continued, replaced
@@ -190,7 +190,7 @@ def pretrain(
     pending: dict[str, Any] = {"tokens": 0, "seconds": 0.0, "sums": {}}
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=where, weights_only=True)
+        state = checkpoints.read(checkpoint, where)
         _check_same_run(Recipe(**state["recipe"]), recipe, state["step"], checkpoint)
         model.load_state_dict(state["model"])
         for name, optimizer in optimizing.items():
@@ -209,8 +209,7 @@ def pretrain(
         state = {"recipe": dataclasses.asdict(recipe), "model": model.state_dict()}
         state["optimizers"] = {name: optimizer.state_dict() for name, optimizer in optimizing.items()}
         state |= dict(step=step, tokens=tokens, seconds=seconds, pending=pending)
-        with store.atomic_write(checkpoint, "wb") as file:
-            torch.save(state, file)
+        checkpoints.save(checkpoint, state)
 
     def hold_out() -> None:
         if step not in evaluated:
@@ -406,9 +405,7 @@ def run(
     start = str(settings.get("start", ""))
     base = continued(start) if start else Recipe()
     if (out / CHECKPOINT).exists():
-        state = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True, mmap=True)
-        base = Recipe(**state["recipe"])
-        del state
+        base = Recipe(**checkpoints.read(out / CHECKPOINT, "cpu")["recipe"])
     elif start:
         if pieces is not None or (fixed := SHAPE & set(settings)):
             given = "vocabulary" if pieces is not None else ", ".join(sorted(fixed))

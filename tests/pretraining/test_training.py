@@ -59,6 +59,18 @@ def test_a_stopped_run_ends_like_one_that_was_not(train, whole, tmp_path, stops)
     assert steps == [10, 20, 30] and held == [0, 3, 13, 30]
 
 
+def test_a_damaged_checkpoint_is_neither_used_nor_overwritten(train, tmp_path):
+    with pytest.raises(training.Interrupted):
+        train(tmp_path, stop=at(5))
+    checkpoint = tmp_path / "checkpoint.pt"
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match="checkpoint.pt: damaged"):
+        train(tmp_path)
+    assert checkpoint.read_bytes() == content
+
+
 def test_a_killed_run_forgets_what_it_logged_after_its_checkpoint(train, whole, tmp_path):
     with pytest.raises(training.Interrupted):
         train(tmp_path, stop=at(15))
