@@ -81,6 +81,7 @@ def joined(root: Path, html: Path) -> str:
     for element in _needed(pages):
         head.append(element)
     head.append(_tag("link", rel="stylesheet", href=STYLE))
+    body["class"] = "bd-content"  # as around a page's text, for its styles
     body.append(_tag("p", config["title"], **{"class": "book-title"}))
     body.append(_tag("p", config["author"], **{"class": "book-author"}))
     titles = {name: _article(name, page, set(names)) for name, page in pages.items()}

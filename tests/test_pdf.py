@@ -54,6 +54,7 @@ def joined(book):
 
 
 def test_contents_lead_to_each_page_under_its_part(joined):
+    assert joined.body["class"] == ["bd-content"]  # for which book.css has rules
     assert joined.title.string == "A small book" and joined.select_one("nav p").string == "A part"
     assert [(a.string, a["href"]) for a in joined.select("nav a")] == [
         ("First", "#book/first"),
