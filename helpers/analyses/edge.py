@@ -36,23 +36,24 @@ def probing_records(settings: Profile, only: tuple[str, ...] = ()) -> dict[str, 
     ``only`` those of these names, if any are given. Raises ValueError, naming what is missing, if no task of
     the suite has one.
     """
+    known = edges.tasks(settings.suite, settings.paths)
+    if not known:
+        raise ValueError("; ".join(edges.missing(settings.suite, settings.paths).values()))
+    names = tuple(name for name in known if not only or name in only)
     paths = tuple(sorted(settings.paths.items()))
-    return _records(settings.suite, paths, settings.probe_train, settings.probe_eval, only)
+    return _records(settings.suite, names, paths, settings.probe_train, settings.probe_eval)
 
 
 @functools.lru_cache(maxsize=2)
 def _records(
-    suite: str, paths: tuple, train: int | None, evaluation: int | None, only: tuple[str, ...]
+    suite: str, names: tuple[str, ...], paths: tuple, train: int | None, evaluation: int | None
 ) -> dict[str, Splits]:
-    folders = dict(paths)
-    names = edges.tasks(suite, folders)
-    if not names:
-        raise ValueError("; ".join(edges.missing(suite, folders).values()))
     limits = {"train": train, "dev": evaluation, "test": evaluation}
     return {
-        task: {split: edges.load(task, split, suite, paths=folders, limit=n) for split, n in limits.items()}
+        task: {
+            split: edges.load(task, split, suite, paths=dict(paths), limit=n) for split, n in limits.items()
+        }
         for task in names
-        if not only or task in only
     }
 
 
