@@ -62,12 +62,12 @@ def analysis(
     return register
 
 
-def tables(settings: Profile) -> dict[str, pd.DataFrame]:
-    """The table of every analysis, by name: as saved with these settings and this code, or computed now."""
+def tables(settings: Profile, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Analyses' tables, by name: as saved with these settings and this code, or computed now."""
     frames = {}
-    for name, run in ANALYSES.items():
+    for name in names:
         saved = results.saved(name, settings)
-        frames[name] = run(settings) if saved is None else saved
+        frames[name] = ANALYSES[name](settings) if saved is None else saved
     return frames
 
 

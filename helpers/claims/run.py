@@ -18,6 +18,11 @@ BY_LAYER = {
     "rsa", "rsa_between_layers", "structural_probe", "structural_probe_delta", "out_of_domain_gap",
     "truncation",
 }  # fmt: skip
+# The tables that claims are judged by.
+READ = (
+    "finetuning", "corpus_baselines", "rsa", "rsa_between_layers", "out_of_domain", "structural_probe",
+    "edge_probing", "partial_freezing", "truncation",
+)  # fmt: skip
 
 
 class Lacking(LookupError):

@@ -16,7 +16,7 @@ from helpers.claims import paper as paper_numbers
 from helpers.claims.claims import CLAIMS, Claim
 from helpers.claims.judging import CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE, NOT_TESTED, SUPPORTED
 from helpers.claims.numbers import Comparison, Number
-from helpers.claims.run import Run
+from helpers.claims.run import READ, Run
 from helpers.vocabulary import BASELINES, MODELS, SEMANTIC
 
 IDS = [claim.id for claim in CLAIMS]
@@ -610,6 +610,13 @@ def test_alternatives_are_judged_by_the_same_rules():
     assert verdicts.loc[("edge probes on the top layer", "edge-small")].tolist() == [SUPPORTED, CONTRADICTED]
     assert verdicts.loc[("edge probes on the top layer", "edge-dep-constituents")].tolist() == [SUPPORTED] * 2
     assert ("RSA, features centred", "edge-small") not in verdicts.index
+
+
+def test_no_other_tables_are_read_than_those_said():
+    for tables in results.recorded_runs().values():
+        read = {name: table for name, table in tables.items() if name in READ}
+        assert len(read) < len(tables)
+        pd.testing.assert_frame_equal(judging.judge(read), judging.judge(tables))
 
 
 def test_recorded_runs_can_be_judged():
