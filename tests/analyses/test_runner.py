@@ -106,7 +106,7 @@ def test_an_analysis_is_a_function_to_rows_and_details(registry):
     assert entry["data"] == "hash" and entry["seconds"] >= 0
     # A table that lacks points is computed again, a whole one is not.
     for _ in range(2):
-        assert analyses.tables(SETTINGS)["mine"]["value"].tolist() == [0.25]
+        assert analyses.tables(SETTINGS, ["mine"])["mine"]["value"].tolist() == [0.25]
     assert len(calls) == 2
 
 
