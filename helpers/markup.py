@@ -60,6 +60,8 @@ def mend(html: str) -> str:
         script.decompose()
     for sidebar in soup.select("#pst-primary-sidebar"):
         sidebar["role"], sidebar["aria-label"] = "region", "Contents of the book"
+    for toggle in soup.select("summary:has(.toctree-toggle)"):  # an icon without a name
+        toggle["aria-label"] = "Pages below this one"
     for element in soup.select("summary[aria-label], button[aria-label], a[aria-label]"):
         # Who speaks to the browser says the words that are seen, so these must be the name.
         seen = " ".join(element.get_text(" ").split())
