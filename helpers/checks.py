@@ -5,7 +5,7 @@ and how much of a tree its embeddings show before any block has read them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from helpers import analyses, encoders, results, statistics
 from helpers.analyses import structural
 from helpers.analyses.finetuning import probed_models
+from helpers.claims.findings import listed
 from helpers.claims.run import IDLE, Run
 from helpers.corpora.records import Sentence
 from helpers.encoders import Encoder
@@ -115,7 +116,7 @@ def blocks_work(frame: pd.DataFrame) -> Check:
         means = "A curve over the layers can say where in the stack something happens."
     else:
         found, state = (
-            f"{len(idle)} of {len(values)} blocks ({_list(idle)}) do next to nothing; {busiest}",
+            f"{len(idle)} of {len(values)} blocks ({listed(map(str, idle))}) do next to nothing; {busiest}",
             LOOK,
         )
         means = (
@@ -148,7 +149,7 @@ def trees_begin(frame: pd.DataFrame, chain: float) -> Check:
     lacking += ["a chain of neighbours"] if not top["ci_low"] > chain else []
     if lacking:
         means = (
-            f"Its best layer is not surely above {_list(lacking)}. What a probe finds here, and what tuning "
+            f"Its best layer is not surely above {listed(lacking)}. What a probe finds here, and what tuning "
             "loses, is then hardly the encoder's knowledge of trees."
         )
     else:
@@ -176,25 +177,17 @@ def _text(row: pd.Series) -> str:
     return format_number(float(row["value"]), float(row["ci_low"]), float(row["ci_high"]))
 
 
-def _list(parts: Iterable[object]) -> str:
-    *first, last = map(str, parts)
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 # -- before any fine-tuning ----------------------------------------------------------------------------
 
 
 def untuned_trees(settings: Profile) -> pd.DataFrame:
     """UUAS of every layer of Base and of random weights: the rows that
     :func:`helpers.analyses.structural_probes` has of them, by the same probes out of the store."""
-    bank, seed = structural.treebank(settings), settings.probe_seeds[0]
-    lengths = bank.arrays("test")[1]
-    curves = {}
+    bank, curves = structural.treebank(settings), {}
     for model, _, _, encoder in probed_models(settings, []):
-        folder = structural.probes(settings, bank, encoder, [seed])["distance", seed]
-        estimates = structural.estimates(folder, "distance", lengths, settings.n_bootstrap)["uuas"]
-        curves[model] = dict(zip(encoder.layers, estimates, strict=True))
-    rows, common = [], dict(metric="uuas", task="", n=len(lengths))
+        scores, n = structural.distance_scores(settings, bank, encoder)
+        curves[model] = scores["uuas"]
+    rows, common = [], dict(metric="uuas", task="", n=n)
     base, random = curves["Base"], curves["Random"]
     for layer, here in base.items():
         at = common | dict(layer=layer)

@@ -131,11 +131,6 @@ def glue(texts: Mapping[str, Any] | None = None, **more: Any) -> None:
         glue_one(name, text, display=False)
 
 
-def by_interval(low: float, high: float, *, above: str, below: str, neither: str, bound: float = 0) -> str:
-    """The text that an interval speaks for: it lies wholly above ``bound``, wholly below it, or does not."""
-    return above if low > bound else below if high < bound else neither
-
-
 def plain(
     frame: pd.DataFrame, form: Callable[[float], str] = "{:g}".format, *, index: bool = False
 ) -> Styler:

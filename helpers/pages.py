@@ -130,7 +130,7 @@ def recorded(root: Path) -> str:
     rows = []
     for file in sorted((root / "book" / "recorded").glob("*/provenance.json")):
         kinds: dict[tuple[str, ...], int] = {}
-        for saved in json.loads(file.read_text(encoding="utf-8")).values():
+        for saved in provenance.read(file.parent).values():
             packages = saved.get("packages", {})
             hardware = saved.get("hardware", "not recorded")  # a list where training moved between machines
             kind = (
@@ -245,7 +245,8 @@ TEXTS: dict[str, Callable[[Path], str]] = {
     "modules": modules,
     "modules of figures and pages": functools.partial(modules, showing=True),
     "findings": found,
-} | {f"modules {room}": functools.partial(modules, room=room) for room in ROOMS}
+    **{f"modules {room}": functools.partial(modules, room=room) for room in ROOMS},
+}
 
 
 def _read(app: Any, name: str, source: list[str]) -> None:

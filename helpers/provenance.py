@@ -33,8 +33,7 @@ def entry(settings: profiles.Profile) -> dict:
 
     chosen = dataclasses.asdict(settings)
     # Where folders lie does not change the result.
-    chosen |= {"encoder": Path(settings.encoder).name} if Path(settings.encoder).is_absolute() else {}
-    chosen["paths"] = sorted(settings.paths)
+    chosen |= {"encoder": without_place(settings.encoder), "paths": sorted(settings.paths)}
     return {
         "commit": commit(),
         "code": code_hash(),
@@ -45,6 +44,11 @@ def entry(settings: profiles.Profile) -> dict:
         "hardware": hardware(),
         "threads": torch.get_num_threads(),  # sums in another order differ in their last digits
     }
+
+
+def without_place(encoder: str) -> str:
+    """An encoder's name; of a folder the last part, since what is written may be passed on."""
+    return Path(encoder).name if Path(encoder).is_absolute() else encoder
 
 
 def is_current(saved: dict, settings: profiles.Profile) -> bool:

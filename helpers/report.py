@@ -16,7 +16,7 @@ from helpers.analyses import inputs, structural
 from helpers.analyses.rsa import RAW, compare_layers, reader
 from helpers.checks import Check
 from helpers.claims import judging, show
-from helpers.claims.run import ALL, Run
+from helpers.claims.run import ALL, READ, Run
 from helpers.encoders import Encoder, EncoderError
 from helpers.profiles import PROFILES, Profile
 from helpers.svg import Curve, Markup, chart, joined, key, tag
@@ -24,11 +24,7 @@ from helpers.validation import unknown
 from helpers.vocabulary import ANALYSES, HEADLINE, MODELS, ORDER, RANDOM_SEED
 
 STYLE = Path(__file__).parent / "assets" / "report.css"
-# The analyses that the page shows, those by which the claims are judged among them.
-SHOWN = (
-    "finetuning", "corpus_baselines", "rsa", "rsa_between_layers", "out_of_domain", "structural_probe",
-    "edge_probing", "partial_freezing", "truncation",
-)  # fmt: skip
+SHOWN = READ  # the analyses that the page shows: those by which the claims are judged
 TUNED = "Tuned"  # a fine-tuned checkpoint that was given, as a model
 _MODELS = (*ORDER, TUNED)
 _SHAPES = ("square", "circle", "up", "diamond", "cross", "down", "star")
@@ -118,12 +114,9 @@ def pair(settings: Profile, tuned: str | Path) -> pd.DataFrame:
         common = dict(analysis="rsa", model=model, inputs=settings.text, seed=seed, n=settings.n_tokens)
         lines = compare_layers(read(other), read(base), settings.n_bootstrap, [RAW])
         rows += [common | line for line in lines.to_dict("records")]
-    bank, seed = structural.treebank(settings), settings.probe_seeds[0]
-    lengths = bank.arrays("test")[1]
-    folder = structural.probes(settings, bank, after, [seed])["distance", seed]
-    estimates = structural.estimates(folder, "distance", lengths, settings.n_bootstrap)["uuas"]
-    common = dict(analysis="structural_probe", metric="uuas", model=TUNED, n=len(lengths))
-    for layer, estimate in zip(after.layers, estimates, strict=True):
+    scores, n = structural.distance_scores(settings, structural.treebank(settings), after)
+    common = dict(analysis="structural_probe", metric="uuas", model=TUNED, n=n)
+    for layer, estimate in scores["uuas"].items():
         rows.append(common | dict(layer=layer) | estimate.numbers())
     return results.table(rows)
 
@@ -152,7 +145,7 @@ def page(
     failure: str = "",
 ) -> str:
     """The report as HTML. ``tables`` by analysis; ``run`` are the analyses that were run as a whole."""
-    name = called(settings.encoder)
+    name = provenance.without_place(settings.encoder)
     learnt = [checks.tasks_learnt(tables)] if "finetuning" in run else []
     frame = pd.concat([*tables.values(), *([] if pair is None else [pair])], ignore_index=True)
     sections = [
@@ -181,11 +174,6 @@ def framed(page: Path) -> Markup:
     style = "width: 100%; height: 48rem; border: 1px solid #8888; background: Canvas"
     text = page.read_text(encoding="utf-8")
     return tag("div", tag("iframe", srcdoc=text, sandbox="", title="the encoder's report", style=style))
-
-
-def called(encoder: str) -> str:
-    """An encoder's name on the page: a folder's is its last part, for a page may be passed on."""
-    return Path(encoder).name if Path(encoder).is_absolute() else encoder
 
 
 def _section(title: str, *content: Markup) -> Markup:
@@ -221,8 +209,7 @@ def _scores(tables: Mapping[str, pd.DataFrame]) -> Markup:
         if own.empty:
             continue
         by_seed = [tag("div", text) for text in results.format_rows(own, points=True)]
-        floors = [run.of_seed(seed).trivial(model) for seed in own["seed"]]
-        floor, number = max(floors, key=lambda pair: pair[1].value)
+        floor, number = run.best_trivial(model, own["seed"])
         trivial = f"{number.text(points=True, interval=False)} ({floor.replace('_', ' ')})"
         title = f"{model}, {_METRICS[HEADLINE[model]]} on {own['task'].iloc[0]}"
         rows.append(tag("tr", tag("td", title), tag("td", *by_seed), tag("td", trivial)))
@@ -274,7 +261,7 @@ def _origins(settings: Profile, encoder: Encoder, run: Sequence[str]) -> Markup:
     commits = dict.fromkeys(entry["commit"] or "not in a repository" for entry in entries)
     versions = ", ".join(f"{name} {number}" for name, number in now["packages"].items())
     facts = {
-        "encoder": f"{called(settings.encoder)}, fingerprint {encoder.fingerprint[:16]}",
+        "encoder": f"{provenance.without_place(settings.encoder)}, fingerprint {encoder.fingerprint[:16]}",
         "profile": "; ".join([settings.name, *_changes(settings)]),
         "corpora": f"{', '.join(corpora)}; probing suite {settings.suite}{given}",
         "fine-tuning seeds": ", ".join(map(str, settings.seeds)),

@@ -213,6 +213,11 @@ def paper(analysis: str) -> pd.DataFrame:
 # -- numbers as text -----------------------------------------------------------------------------------
 
 
+def by_interval(low: float, high: float, *, above: str, below: str, neither: str, bound: float = 0) -> str:
+    """The text that an interval speaks for: it lies wholly above ``bound``, wholly below it, or does not."""
+    return above if low > bound else below if high < bound else neither
+
+
 def format_number(
     value: float,
     low: float = math.nan,

@@ -9,7 +9,7 @@ import pandas as pd
 from helpers.claims.findings import listed, over
 from helpers.claims.numbers import Number
 from helpers.claims.run import Run
-from helpers.notebook import by_interval
+from helpers.results import by_interval
 from helpers.vocabulary import HEADLINE, MODELS
 
 WEAK = 0.3  # F1 of Base below which its probe has hardly trained
@@ -65,8 +65,7 @@ def scores(run: Run) -> dict[str, str]:
     texts = {}
     for model in MODELS:
         score = over(run, "finetuning", Run.score, model)
-        seeds = [run.of_seed(seed) for seed in sorted(run.seeds["finetuning"])]
-        name, trivial = max((one.trivial(model) for one in seeds), key=lambda pair: pair[1].value)
+        name, trivial = run.best_trivial(model, sorted(run.seeds["finetuning"]))
         best = f"{trivial.text(points=True, interval=False)}, {name.replace('_', ' ')}"
         texts[model] = f"{learnt(score, trivial.value, model)} The best baseline: {best}."
     return texts

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import shutil
 import threading
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from helpers import pdf
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -33,9 +34,16 @@ def real_data():
     return find
 
 
-# -- pages in a browser --------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """An empty folder in which all of a test file's artifacts and results are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("FINETUNING_BOOK_HOME", str(home))
+        yield home
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# -- pages in a browser --------------------------------------------------------------------------
 
 
 @dataclass
@@ -73,9 +81,10 @@ def visit():
     Skips where neither Chromium nor Chrome is found.
     """
     playwright = pytest.importorskip("playwright.sync_api")
-    binary = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if binary is None:
-        pytest.skip(f"no browser found: none of {', '.join(CHROMIUM)} (apt-get install chromium)")
+    try:
+        binary = pdf.browser()
+    except FileNotFoundError as error:
+        pytest.skip(f"{error} (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu"])
         with contextlib.ExitStack() as open_things:

@@ -142,15 +142,6 @@ def test_recipes_are_described_by_task():
     assert row["dropout"] == "the encoder's own"
 
 
-def test_statements_are_chosen_by_intervals():
-    texts = dict(above="above", below="below", neither="not distinguishable")
-    assert notebook.by_interval(0.1, 0.2, **texts) == "above"
-    assert notebook.by_interval(-0.2, -0.1, **texts) == "below"
-    for low, high in ((-0.1, 0.1), (0.0, 0.1), (-0.1, 0.0), (float("nan"), float("nan"))):
-        assert notebook.by_interval(low, high, **texts) == "not distinguishable"
-    assert notebook.by_interval(0.1, 0.2, bound=0.3, **texts) == "below"
-
-
 def test_scores_to_draw_are_the_first_seeds_headlines_with_baselines_and_the_papers():
     rows = [
         dict(

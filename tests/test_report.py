@@ -64,14 +64,6 @@ def corpora_here(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("FINETUNING_BOOK_HOME", str(home))
-        yield home
-
-
-@pytest.fixture(scope="module")
 def settings(corpora_here, home):
     paths = {"ud-ewt": str(corpora_here), "text": str(corpora_here / "mine.txt")}
     smoke = profiles.settings(

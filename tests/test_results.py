@@ -233,3 +233,12 @@ def test_recorded_runs_are_those_with_scores_of_the_models():
     runs = results.recorded_runs()
     assert "reduced" in runs and "pretraining" not in runs
     assert runs["reduced"]["rsa"].equals(results.recorded("reduced", "rsa")[0])
+
+
+def test_statements_are_chosen_by_intervals():
+    texts = dict(above="above", below="below", neither="not distinguishable")
+    assert results.by_interval(0.1, 0.2, **texts) == "above"
+    assert results.by_interval(-0.2, -0.1, **texts) == "below"
+    for low, high in ((-0.1, 0.1), (0.0, 0.1), (-0.1, 0.0), (float("nan"), float("nan"))):
+        assert results.by_interval(low, high, **texts) == "not distinguishable"
+    assert results.by_interval(0.1, 0.2, bound=0.3, **texts) == "below"

@@ -7,19 +7,16 @@ has learnt.
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from helpers import encoders, progress, statistics
+from helpers import encoders, statistics
 from helpers.analyses import edge as edges
 from helpers.analyses import rsa, structural
 from helpers.analyses.finetuning import fine_tuned, headline, task_records
 from helpers.analyses.points import Point
 from helpers.analyses.runner import Row, Rows, analysis
-from helpers.corpora.edges import clean
 from helpers.encoders import Encoder
 from helpers.finetuning.tasks import TASKS
 from helpers.finetuning.training import FineTuned
-from helpers.probing import edge
 from helpers.probing.structural import METRICS
 from helpers.profiles import Profile
 from helpers.statistics import Estimate
@@ -115,25 +112,14 @@ def _structure(settings: Profile, encoder: Encoder) -> Measured:
     """Scores of distance probes of every layer."""
     if all(task.model != "Dep" for task in settings.tasks):
         return
-    bank = structural.treebank(settings)
-    _, lengths, _ = bank.arrays("test")
-    seed = settings.probe_seeds[0]
-    folder = structural.probes(settings, bank, encoder, [seed])["distance", seed]
-    scores = structural.estimates(folder, "distance", lengths, settings.n_bootstrap)
+    scores, n = structural.distance_scores(settings, structural.treebank(settings), encoder)
     for metric in METRICS["distance"][:2]:
-        for layer, estimate in zip(encoder.layers, scores[metric], strict=True):
-            yield (metric, "", layer, len(lengths)), estimate
+        for layer, estimate in scores[metric].items():
+            yield (metric, "", layer, n), estimate
 
 
 def _edges(settings: Profile, encoder: Encoder) -> Measured:
     """Scores of edge probes on the mix of all layers."""
     records = {name: own for name, own in edges.probing_records(settings).items() if name in PROBED}
-    options: Any = dict(seed=settings.probe_seeds[0], cache=Store())
-    reading = edges.reading_of(encoder, records)
-    with edges.states_of(encoder, reading) as read:
-        for name, splits in records.items():
-            progress.say(f"probing {encoder.name}: {name}")
-            task = edge.prepare(splits, reading, clean(name, settings.suite))
-            probes = edge.EdgeProbes.trained(task, encoder.fingerprint, read, settings.edge, **options)
-            estimate = edges.f1_estimate(probes.counts(-1), settings.n_bootstrap)
-            yield ("micro_f1", name, None, len(task.splits["test"])), estimate
+    for name, estimate, n in edges.mix_scores(settings, encoder, records):
+        yield ("micro_f1", name, None, n), estimate

@@ -23,12 +23,10 @@ from helpers.analyses.finetuning import fine_tuned, headline, task_records, tuni
 from helpers.analyses.points import Point
 from helpers.analyses.runner import Row, Rows, analysis
 from helpers.corpora import sample
-from helpers.corpora.edges import clean
 from helpers.encoders import Encoder
 from helpers.finetuning import training
 from helpers.finetuning.tasks import TASKS
 from helpers.finetuning.training import FineTuned, finetune
-from helpers.probing import edge
 from helpers.profiles import Profile, Task
 from helpers.statistics import Estimate
 from helpers.store import Store
@@ -182,28 +180,16 @@ class _Measuring:
 
     def probed(self, encoder: Encoder) -> Measures:
         """UUAS by layer, if there is a parser's treebank, and F1 on the mix of the suite's probing tasks."""
-        settings, seed, found = self.settings, self.settings.probe_seeds[0], Measures()
+        settings, found = self.settings, Measures()
         if any(task.model == "Dep" for task in settings.tasks):
-            bank = structural.treebank(settings)
-            _, lengths, _ = bank.arrays("test")
-            folders = structural.probes(settings, bank, encoder, [seed], ["distance"])
-            scores = structural.estimates(
-                folders["distance", seed], "distance", lengths, settings.n_bootstrap
-            )
-            for layer, one in zip(encoder.layers, scores["uuas"], strict=True):
-                found["uuas", layer] = one, len(lengths)
+            scores, n = structural.distance_scores(settings, structural.treebank(settings), encoder)
+            found |= {("uuas", layer): (one, n) for layer, one in scores["uuas"].items()}
         wanted = settings.dynamics_probing
         records = edges.probing_records(settings, wanted) if wanted else {}
         if not records:
             return found
-        reading = edges.reading_of(encoder, records)
-        options: Any = dict(seed=seed, cache=Store())
-        with edges.states_of(encoder, reading) as read:
-            for name, splits in records.items():
-                task = edge.prepare(splits, reading, clean(name, settings.suite))
-                probes = edge.EdgeProbes.trained(task, encoder.fingerprint, read, settings.edge, **options)
-                estimate = edges.f1_estimate(probes.counts(-1), settings.n_bootstrap)
-                found[f"micro_f1_{name.lower()}", None] = estimate, len(task.splits["test"])
+        for name, estimate, n in edges.mix_scores(settings, encoder, records):
+            found[f"micro_f1_{name.lower()}", None] = estimate, n
         return found
 
     def all_of(self, model: str, tuned: FineTuned) -> tuple[Measures, dict[int, float]]:

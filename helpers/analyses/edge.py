@@ -210,6 +210,21 @@ def f1_estimate(counts: np.ndarray, n_bootstrap: int) -> Estimate:
     )
 
 
+def mix_scores(
+    settings: Profile, encoder: Encoder, records: dict[str, Splits]
+) -> Iterator[tuple[str, Estimate, int]]:
+    """Probing tasks, each with the F1 of an encoder's probe on the mix of all layers, of the first probe
+    seed, and of how many test sentences it is."""
+    options: Any = dict(seed=settings.probe_seeds[0], cache=Store())
+    reading = reading_of(encoder, records)
+    with states_of(encoder, reading) as read:
+        for name, splits in records.items():
+            progress.say(f"probing {encoder.name}: {name}")
+            task = edge.prepare(splits, reading, edges.clean(name, settings.suite))
+            probes = edge.EdgeProbes.trained(task, encoder.fingerprint, read, settings.edge, **options)
+            yield name, f1_estimate(probes.counts(-1), settings.n_bootstrap), len(task.splits["test"])
+
+
 def _rows(common: Row, scores: Scores, seeds: Seeds | None = None) -> list[Row]:
     """One row per score, to be gathered with those of other ``seeds``."""
     seeds = seeds or Seeds()

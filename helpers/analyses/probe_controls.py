@@ -17,11 +17,6 @@ _TUNED = {
 _STATES = {"": "states as they are", "_erased": "without the label", "_random": "without random directions"}
 
 
-def _by_sign(low: float, high: float, above: str, below: str, neither: str) -> str:
-    """Which of three texts an interval speaks for: it lies above zero, below it, or has it inside."""
-    return above if low > 0 else below if high < 0 else neither
-
-
 # -- codes -----------------------------------------------------------------------------------------
 
 
@@ -32,7 +27,9 @@ def changes_in_bits(codes: pd.DataFrame) -> dict[str, str]:
     texts = {}
     for model in (model for model in ORDER if model in change.index):
         value, low, high = change.loc[model, ["value", "ci_low", "ci_high"]]
-        text = _by_sign(low, high, "more bits than", "fewer bits than", "about as many bits as")
+        text = results.by_interval(
+            low, high, above="more bits than", below="fewer bits than", neither="about as many bits as"
+        )
         texts[model] = f"{text} Base ({results.format_number(value, low, high, signed=True)} per label)"
     return texts
 
@@ -156,7 +153,9 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
             found.append(f"{why}, so nothing can be said of what it uses")
             continue
         for row in results.select(own, metric="lost_to_label").itertuples():
-            sure = _by_sign(row.ci_low, row.ci_high, "more", "less", "not surely more")
+            sure = results.by_interval(
+                row.ci_low, row.ci_high, above="more", below="less", neither="not surely more"
+            )
             number = results.format_number(row.value, row.ci_low, row.ci_high, points=True, signed=True)
             found.append(
                 f"{model} loses {sure} without {row.inputs} than without random directions ({number} points)"

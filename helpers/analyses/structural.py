@@ -130,6 +130,18 @@ def estimates(folder: Path, kind: str, lengths: np.ndarray, n_bootstrap: int) ->
     return by_metric
 
 
+def distance_scores(
+    settings: Profile, bank: Treebank, encoder: Encoder
+) -> tuple[dict[str, dict[int, Estimate]], int]:
+    """Scores of an encoder's distance probes of the first probe seed, by metric and layer, and of how many
+    test sentences they are."""
+    seed, lengths = settings.probe_seeds[0], bank.arrays("test")[1]
+    folder = probes(settings, bank, encoder, [seed], ["distance"])["distance", seed]
+    scores = estimates(folder, "distance", lengths, settings.n_bootstrap)
+    by_layer = {metric: dict(zip(encoder.layers, own, strict=True)) for metric, own in scores.items()}
+    return by_layer, len(lengths)
+
+
 @analysis("structural_probe", points=lambda s: tunings(s, probing_seeds(s)))
 def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Structural probes of all layers of all models on the parser's treebank, as in the paper's Figure 1.

@@ -17,6 +17,7 @@ from helpers.claims.judging import called, failing, judge
 from helpers.claims.numbers import UNKNOWN, Comparison, Number, mean, over_seeds
 from helpers.claims.run import ALL, Lacking, Run
 from helpers.claims.show import counts
+from helpers.results import by_interval
 from helpers.vocabulary import HEADLINE, MODELS, SEMANTIC, SYNTACTIC
 
 RUN = "reduced"  # the recorded run that the book's pages speak of
@@ -182,8 +183,7 @@ def _untested(run: Run, able: list[str]) -> Finding:
         if score is None:
             sentences.append(f"{model} has no score in this run.")
             continue
-        seeds = [run.of_seed(seed) for seed in _seeds(run, "finetuning")]
-        name, trivial = max((one.trivial(model) for one in seeds), key=lambda pair: pair[1].value)
+        name, trivial = run.best_trivial(model, _seeds(run, "finetuning"))
         text = f"{SCORES[HEADLINE[model]]} {score.text(points=True)}"
         other = f"{trivial.text(points=True, interval=False)} of {BASELINES.get(name, name)}"
         sentences.append(f"{model} reaches {text}, which is not clearly above the {other}.")
@@ -220,13 +220,16 @@ def _probes(run: Run, able: list[str]) -> Finding:
         if trees is None:
             continue
         change = f"(UUAS {trees.text(points=True, signed=True)} points)"
-        if trees.low > 0:
-            sentences.append(f"Trees are easier to read off the last layer of {model} {change}.")
-        elif trees.high < 0:
-            faded.append(model)
-            sentences.append(f"Trees are harder to read off the last layer of {model} {change}.")
-        else:
-            sentences.append(f"Trees are no clearer and no fainter in the last layer of {model} {change}.")
+        faded += [model] if trees.high < 0 else []
+        sentences.append(
+            by_interval(
+                trees.low,
+                trees.high,
+                above=f"Trees are easier to read off the last layer of {model} {change}.",
+                below=f"Trees are harder to read off the last layer of {model} {change}.",
+                neither=f"Trees are no clearer and no fainter in the last layer of {model} {change}.",
+            )
+        )
     if not sentences:
         return Finding(
             "What probes find could not be compared.", "No model that was probed has learnt its task."
@@ -307,12 +310,13 @@ def _ablations(run: Run) -> Finding:
             n_seeds.add(len(run.seeds.get(analysis, ())))
             points = f"{SCORES[HEADLINE[model]]} {(loss * -1).text(points=True, signed=True)} points"
             costly.append(loss.low > 0)
-            if loss.low > 0:
-                effect = f"lowers the score of {model}"
-            elif loss.high < 0:
-                effect = f"raises the score of {model}"
-            else:
-                effect = f"has no clear effect on {model}"
+            effect = by_interval(
+                loss.low,
+                loss.high,
+                above=f"lowers the score of {model}",
+                below=f"raises the score of {model}",
+                neither=f"has no clear effect on {model}",
+            )
             sentences.append(f"{what.format(k=k)} {effect} ({points}).")
     if not sentences:
         return Finding(
@@ -392,7 +396,7 @@ def _rates(run: Run) -> Finding:
         rates = sorted(
             first.inputs("rsa_by_rate", "rsa_pearson", model), key=lambda name: float(name.split()[-1])
         )
-        trivial = max(run.of_seed(seed).trivial(model)[1].value for seed in seeds)
+        trivial = run.best_trivial(model, seeds)[1].value
         reached = [
             _known(run, "rsa_by_rate", Run.get, "rsa_by_rate", HEADLINE[model], model, r) for r in rates
         ]
@@ -451,7 +455,7 @@ def _heads(run: Run) -> Finding:
             continue
         gain = own - one
         gaining += [model] if gain.low > 0 else []
-        clear = "more" if gain.low > 0 else "less" if gain.high < 0 else "not clearly more"
+        clear = by_interval(gain.low, gain.high, above="more", below="less", neither="not clearly more")
         scores = f"{own.text(points=True)} against {one.text(points=True)} {SCORES[HEADLINE[model]]}"
         sentences.append(
             f"With every block frozen, {model} scores {clear} at the head's own rate than at one rate "

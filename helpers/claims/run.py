@@ -150,6 +150,11 @@ class Run:
         name, best = max(baselines, key=lambda pair: pair[1].value, default=("nothing", exactly(0.0)))
         return name, exactly(best.value)
 
+    def best_trivial(self, model: str, seeds: Iterable[int | None]) -> tuple[str, Number]:
+        """:meth:`trivial` of that of the seeds for which it is best."""
+        baselines = [self.of_seed(seed).trivial(model) for seed in seeds]
+        return max(baselines, key=lambda pair: pair[1].value)
+
     def score(self, model: str, analysis: str = "finetuning") -> Number:
         """A model's score on its task: as fine-tuned, or in an ablation that with nothing ablated."""
         if analysis == "finetuning":
@@ -193,12 +198,11 @@ class Run:
         The model has not learnt its task: its mean score over the seeds, in an ablation that with nothing
         ablated, does not lie clear of the best trivial one.
         """
-        runs = [self.of_seed(seed) for seed in seeds]
         try:
-            score = over_seeds([run.score(model, analysis) for run in runs])
+            score = over_seeds([self.of_seed(seed).score(model, analysis) for seed in seeds])
         except Lacking:
             return ""
-        name, trivial = max((run.trivial(model) for run in runs), key=lambda pair: pair[1].value)
+        name, trivial = self.best_trivial(model, seeds)
         if not score.low <= trivial.value:
             return ""
         ablated = "" if analysis == "finetuning" else " with nothing ablated"

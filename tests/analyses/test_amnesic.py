@@ -15,11 +15,7 @@ from helpers.probing.amnesic import Erasure
 WORDS = "the old man saw a dog near our house and then went home with it".split()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FINETUNING_BOOK_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,7 @@ from helpers.vocabulary import CONTROLS, HEADLINE, RANDOM_SEED
 SEED = 3
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("FINETUNING_BOOK_HOME", str(home))
-        yield home
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")

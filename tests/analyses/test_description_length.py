@@ -12,11 +12,7 @@ from helpers.analyses.description_length import SENT, word_labels
 METRICS = {"codelength", "compression", "control_codelength", "control_compression", "codelength_gap"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FINETUNING_BOOK_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_the_last_point_is_the_tuned_model_and_the_others_lead_to_it(settings):
 def test_an_interrupted_analysis_goes_on_where_it_was(settings, frame, monkeypatch):
     """All that is trained and compared is in the store."""
     monkeypatch.setattr(training, "_train", None)
-    monkeypatch.setattr(dynamics.edge.EdgeProbes, "loss", None)
+    monkeypatch.setattr(dynamics.edges.edge.EdgeProbes, "loss", None)
     monkeypatch.setattr(dynamics.edges, "probing_records", tagged)
     pending = [point.label for point in dynamics._points(settings) if point.missing()]
     assert pending == [] and len(dynamics._points(settings)) == 2 + 2 * len(settings.dynamics_sizes)

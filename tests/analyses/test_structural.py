@@ -35,14 +35,6 @@ def treebank_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("FINETUNING_BOOK_HOME", str(home))
-        yield home
-
-
-@pytest.fixture(scope="module")
 def settings(treebank_folder):
     smoke = profiles.settings(
         "smoke", paths={"ud-ewt": str(treebank_folder)}, probe_rank=4, probe_seeds=[0, 1], seeds=[3, 5],
