@@ -165,7 +165,7 @@ def modules(root: Path, room: str = "", *, showing: bool = False) -> str:
 def found(root: Path) -> str:
     """What the recorded run found, in Markdown: five lines, the figure, what could not be tested, numbers."""
     said, (encoder, curves, paper) = findings.recorded(), _curves()
-    settings = provenance.read(results.RECORDED / findings.RUN)["rsa"]["settings"]
+    settings = provenance.read(results.RECORDED / results.RUN)["rsa"]["settings"]
     tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
     lines = []
     for name, chapter in CHAPTERS.items():
@@ -199,15 +199,15 @@ def found(root: Path) -> str:
         ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
         + "\n".join(numbers)
         + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "
-        + f"*{findings.RUN}*: {encoder}, tuned as {tuned} ([corpora](../notebooks/09_corpora.ipynb)).\n:::",
+        + f"*{results.RUN}*: {encoder}, tuned as {tuned} ([corpora](../notebooks/09_corpora.ipynb)).\n:::",
     ]
     return "\n\n".join(parts)
 
 
 def _curves() -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """The encoder of the recorded run, its RSA curves of models that learnt their tasks, and the paper's."""
-    run = Run(results.recorded_runs()[findings.RUN])
-    settings = provenance.read(results.RECORDED / findings.RUN)["rsa"]["settings"]
+    run = Run(results.recorded_runs()[results.RUN])
+    settings = provenance.read(results.RECORDED / results.RUN)["rsa"]["settings"]
     curves = findings.similarity(run, [*findings.learnt(run), *BASELINES])
     return called(settings["encoder"]), curves, results.paper("rsa")
 

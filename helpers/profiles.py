@@ -196,7 +196,7 @@ _QUICK = (
 _REDUCED = (
     Task("Dep", "ud-ewt", TuningRecipe(epochs=2, max_length=512, **_MINIBERT)),
     Task("NLI", "mnli-reduced", TuningRecipe(epochs=4, **_MINIBERT_NLI | _LONG)),
-    Task("QA", "squad-reduced", TuningRecipe(epochs=2, max_length=384, **_MINIBERT | _LONG), None, 1000),
+    Task("QA", "squad-reduced", TuningRecipe(epochs=2, max_length=384, **_MINIBERT | _LONG)),
 )
 
 
@@ -263,7 +263,7 @@ PROFILES: dict[str, Profile] = {
             probe_train=2000,
             probe_eval=1000,
             probe_rank=128,
-            probe_seeds=(0, 1),
+            probe_seeds=(0, 1, 2, 3, 4),
             edge=replace(_SMALL_EDGE, validate_every=62, max_steps=620),
             structural=StructuralRecipe(epochs=15),
             # NLI is not learnt at any size that MiniBERT can be given here, so it is swept at a small one.

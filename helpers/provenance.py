@@ -47,8 +47,14 @@ def entry(settings: profiles.Profile) -> dict:
 
 
 def without_place(encoder: str) -> str:
-    """An encoder's name; of a folder the last part, since what is written may be passed on."""
-    return Path(encoder).name if Path(encoder).is_absolute() else encoder
+    """An encoder's name; of a folder the last part, since what is written may be passed on.
+
+    Pre-training into a folder writes its model to ``model`` there, which says nothing: the folder does.
+    """
+    path = Path(encoder)
+    if not path.is_absolute():
+        return encoder
+    return path.parent.name if path.name == "model" else path.name
 
 
 def is_current(saved: dict, settings: profiles.Profile) -> bool:

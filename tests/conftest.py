@@ -102,10 +102,9 @@ def visit():
                 base = servers[folder]
                 context = browser.new_context(viewport={"width": width, "height": 900})
                 open_things.callback(context.close)
-                stored = (
-                    f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')"
-                )
-                context.add_init_script(stored)
+                stored = "; ".join(f"localStorage.setItem('{key}', '{scheme}')" for key in ("mode", "theme"))
+                # Such a script runs in every frame; a sandboxed one has no storage.
+                context.add_init_script(f"if (self === top) {{ {stored} }}")
                 found = Visit(context.new_page())
 
                 def requested(request: Any) -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 
+import pytest
 import torch
 
 from helpers import profiles, provenance
@@ -49,10 +50,11 @@ def test_local_folders_are_not_told_in_the_provenance():
     assert "/home/someone" not in json.dumps(provenance.entry(settings))
 
 
-def test_of_an_encoders_folder_the_name_is_told(tmp_path):
+@pytest.mark.parametrize("place", ["minilm-mlm", "minilm-mlm/model"])  # the latter is what pretrain writes
+def test_of_an_encoders_folder_the_name_is_told(tmp_path, place):
     from helpers import encoders
 
-    folder = tmp_path / "minilm-mlm"
+    folder = tmp_path / place
     shutil.copytree(encoders.resolve("tiny"), folder)
     settings = profiles.settings("smoke", encoder=str(folder))
     saved = provenance.entry(settings)

@@ -20,7 +20,6 @@ from helpers.claims.show import counts
 from helpers.results import by_interval
 from helpers.vocabulary import HEADLINE, MODELS, SEMANTIC, SYNTACTIC
 
-RUN = "reduced"  # the recorded run that the book's pages speak of
 SCORES = {"las": "LAS", "accuracy": "accuracy", "f1": "F1"}
 TASKS = {"Dep": "parsing", "NLI": "inference", "QA": "question answering"}
 BASELINES = {
@@ -44,7 +43,7 @@ class Finding:
     long: str
 
 
-def recorded(name: str = RUN) -> dict[str, Finding]:
+def recorded(name: str = results.RUN) -> dict[str, Finding]:
     """The findings of a run recorded with the book, by subject.
 
     Raises KeyError for a run that there is not.

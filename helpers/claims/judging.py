@@ -63,8 +63,14 @@ def verdict(comparisons: Collection[Comparison], fails: Collection[bool] | None 
 
 
 def called(encoder: str) -> str:
-    """An encoder's name on pages."""
-    return "MiniBERT" if encoder.startswith("minibert") else Path(encoder).name
+    """An encoder's name on pages.
+
+    MiniLM is the one of the recorded run, brought back to masked language modelling; ``minilm``, as it is
+    fetched, keeps the name that users call it by.
+    """
+    if encoder.startswith("minibert"):
+        return "MiniBERT"
+    return "MiniLM" if encoder == "minilm-mlm" else Path(encoder).name
 
 
 def in_words(verdict: str, encoder: str = "") -> str:
