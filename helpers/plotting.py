@@ -466,11 +466,12 @@ def predicted_trees(sentences: Sequence[Any]) -> np.ndarray:
 
 
 def layer_maps(frame: pd.DataFrame, measures: dict[str, str]) -> np.ndarray:
-    """Similarity of every layer to every layer of Base as maps of colours, a row per measure.
+    """Similarity of layers to layers of Base as maps of colours, a row per measure.
 
     ``frame`` has rows of the analysis ``similarity_map``: ``metric, model, layer``, ``inputs`` (the layer of
-    Base: ``base layer 3``) and ``value``; ``measures`` gives the metrics' labels, in order. One scale from 0
-    to 1 serves all; what is below 0 has the colour of 0. Returns the Axes, (n_measures, n_models).
+    Base: ``base layer 3``) and ``value``, for evenly spaced layers; ``measures`` gives the metrics' labels, in
+    order. One scale from 0 to 1 serves all; what is below 0 has the colour of 0. Returns the Axes,
+    (n_measures, n_models).
     """
     models = ["Base", *(model for model in _in_order(frame) if model != "Base")]
     size = (6.5, 1.1 + 1.5 * len(measures))
@@ -480,7 +481,9 @@ def layer_maps(frame: pd.DataFrame, measures: dict[str, str]) -> np.ndarray:
     for (metric, model), ax in zip(itertools.product(measures, models), axes.flat, strict=True):
         chosen = (frame["metric"] == metric) & (frame["model"] == model)
         grid = frame[chosen].assign(other=other).pivot(index="layer", columns="other", values="value")
-        low, high = grid.columns.min() - 0.5, grid.columns.max() + 0.5
+        first, final = grid.columns.min(), grid.columns.max()
+        half = (final - first) / max(len(grid) - 1, 1) / 2  # a cell's, in layers
+        low, high = first - half, final + half
         image = ax.imshow(grid.to_numpy(float), vmin=0, vmax=1, origin="lower", extent=(low, high, low, high))
         ax.grid(visible=False)
         for axis in (ax.xaxis, ax.yaxis):

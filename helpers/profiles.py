@@ -189,8 +189,8 @@ _SMALL_EDGE = EdgeRecipe(
 _SMOKE_RECIPE = TuningRecipe(epochs=1, batch_size=8)
 _QUICK = (
     Task("Dep", "uds-dep", TuningRecipe(epochs=1, max_length=256, **_MINIBERT), 1000, 400),
-    Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_MINIBERT_NLI), 800, 500),
-    Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 2000, 400),
+    Task("NLI", "uds-nli", TuningRecipe(epochs=1, **_MINIBERT_NLI), 800, 400),
+    Task("QA", "uds-qa", TuningRecipe(epochs=1, max_length=192, **_MINIBERT), 800, 300),
 )
 # At the sizes that two cores can tune MiniBERT at.
 _REDUCED = (
@@ -229,14 +229,15 @@ PROFILES: dict[str, Profile] = {
             encoder="minibert",
             tasks=_QUICK,
             n_tokens=2000,
+            n_bootstrap=500,
             suite="uds",
-            probe_train=300,
+            probe_train=240,
             probe_eval=150,
             probe_tuning_seeds=(0,),
             probe_rank=64,
-            edge=replace(_SMALL_EDGE, learning_rate=4e-3, batch_size=8, validate_every=38, max_steps=114),
+            edge=replace(_SMALL_EDGE, learning_rate=4e-3, batch_size=8, validate_every=30, max_steps=90),
             structural=StructuralRecipe(epochs=6),
-            sweep=_resized(_QUICK, (300, 120), (200, 120), (80, 50)),
+            sweep=_resized(_QUICK, (200, 120), (120, 120), (50, 50)),
             sweep_layers=(5, 11),
             head_rates=(1e-3,),
             domain_share=0.2,

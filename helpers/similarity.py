@@ -280,19 +280,29 @@ def rsa_resampled(
     )
     starts = np.flatnonzero(np.diff(sentence, prepend=-1))
     totals = np.add.reduceat(totals, starts, axis=1)
-    within = np.empty_like(totals)
-    for number, (start, stop) in enumerate(zip(starts, [*starts[1:], n], strict=True)):
-        rows = slice(start, stop)
-        block_x = side_x.rows[rows] @ side_x.rows[rows].T + a[rows, None] + a[rows]
-        block_y = side_y.rows[rows] @ side_y.rows[rows].T + b[rows, None] + b[rows]
-        np.fill_diagonal(block_x, 0)
-        np.fill_diagonal(block_y, 0)
-        size = stop - start
-        sums = [moment.sum() for moment in _moments(block_x, block_y)]
-        within[:, number] = [*sums, size * (size - 1)]
+    within = _within_sentences(side_x.rows, a, side_y.rows, b, sentence)
     # A sentence's pairs with the others change twice, as rows and as columns; those within it once.
     sums = totals.sum(axis=1)[:, None] + (2 * totals - within) @ (weights - 1.0).T
     return _correlations(side_x, side_y, sums[:5], sums[5])
+
+
+def _within_sentences(
+    x: np.ndarray, a: np.ndarray, y: np.ndarray, b: np.ndarray, sentence: np.ndarray
+) -> np.ndarray:
+    """Sums over ordered pairs of different tokens of one sentence, and those pairs' number, (6, n_sentences).
+
+    The sums are those of :func:`_moments`; ``sentence`` (n_tokens,) ascends from 0.
+    """
+    n_sentences = int(sentence[-1]) + 1
+    sums = np.zeros((6, n_sentences))
+    for apart in range(1, int(np.bincount(sentence).max())):
+        first = np.flatnonzero(sentence[apart:] == sentence[:-apart])
+        second = first + apart
+        pair_x = np.einsum("ij,ij->i", x[first], x[second]) + a[first] + a[second]
+        pair_y = np.einsum("ij,ij->i", y[first], y[second]) + b[first] + b[second]
+        for number, moment in enumerate((*_moments(pair_x, pair_y), np.ones(len(first)))):
+            sums[number] += 2 * np.bincount(sentence[first], moment, n_sentences)
+    return sums
 
 
 def _weighting(

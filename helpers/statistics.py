@@ -147,8 +147,9 @@ def rsa_bootstrap(
     weights = resamples(len(np.unique(groups)), n_resamples, seed)
     distance = kernel in similarity.KERNELS and similarity.KERNELS[kernel].distance
     resample = similarity.rsa_weighted if distance else similarity.rsa_resampled
-    samples = resample(x, y, groups, weights, kernel=kernel)
-    return estimate(similarity.rsa(x, y, kernel=kernel), samples, weights, seed)
+    once = np.ones((1, weights.shape[1]), weights.dtype)  # each sentence once: RSA itself
+    value, *samples = resample(x, y, groups, np.concatenate([once, weights]), kernel=kernel)
+    return estimate(value, np.array(samples), weights, seed)
 
 
 def rsa_gap(

@@ -1,4 +1,4 @@
-"""Six measures of how alike layers are, side by side: to Base by layer, and every layer with every other.
+"""Six measures of how alike layers are, side by side: to Base by layer, and layers with one another.
 
 All share one decomposition of each layer and one product of each pair of layers. RSA's intervals are those
 of analysis ``rsa``. The others' are by jackknife over sentences: these are dealt into :data:`GROUPS` groups,
@@ -13,7 +13,7 @@ import functools
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,7 @@ from helpers.vocabulary import BOOTSTRAP_SEED, RANDOM_SEED
 SCHEMA = 1  # raise when a comparison changes for the same inputs
 VARIANCE = 0.99  # of the principal components that SVCCA keeps
 GROUPS = 12  # of sentences, for intervals
+MAPPED = 7  # layers of a map, at most: a map of all thirteen takes three times as long and shows no more
 
 # By the name of their metric in tables: what each measures two layers by, on its own.
 MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -227,22 +228,30 @@ def curves(tuned: Mapping[str, Activations], base: Activations, n_bootstrap: int
 
 
 def layer_map(x: Activations, y: Activations, y_layers: Layers) -> pd.DataFrame:
-    """Similarity of every layer of one encoder to every layer of another, kept in the store.
+    """Similarity of layers of one encoder to layers of another (:func:`mapped`), kept in the store.
 
     Columns: ``metric, layer`` (of ``x``), ``other`` (layer of ``y``), ``value``.
     """
+    down, across = mapped(x.layers), mapped(y.layers)
 
     def build(folder: Path) -> None:
-        rows, total = [], len(x.layers) * len(y.layers)
-        for layer in x.layers:
+        rows, total = [], len(down) * len(across)
+        for layer in down:
             mine = _layer(x, layer)
-            for other in y.layers:
+            for other in across:
                 numbers = compare(mine, y_layers(other))
                 rows += [dict(metric=m, layer=layer, other=other, value=v) for m, v in numbers.items()]
                 progress.steps("map of layers, pairs", len(rows) // len(MEASURES), total)
         pd.DataFrame(rows).to_csv(folder / "map.csv", index=False)
 
-    return pd.read_csv(_stored("map", {"x": x.folder.name, "y": y.folder.name}, build) / "map.csv")
+    spec = {"x": x.folder.name, "y": y.folder.name, "layers": [down, across]}
+    return pd.read_csv(_stored("map", spec, build) / "map.csv")
+
+
+def mapped(layers: Sequence[int]) -> list[int]:
+    """The layers that a map has: at most :data:`MAPPED`, evenly spaced, the first and the last among them."""
+    chosen = np.linspace(0, len(layers) - 1, min(MAPPED, len(layers))).round().astype(int)
+    return [int(layers[index]) for index in chosen]
 
 
 def _stored(what: str, spec: dict[str, Any], build: Callable[[Path], None]) -> Path:
@@ -266,8 +275,8 @@ def compare_measures(settings: Profile) -> Rows:
     - ``similarity_measures``: each tuned model to Base, by layer; ``inputs`` is the text;
     - ``similarity_contrast``: a model's similarity minus another's (``inputs``: ``minus NLI`` and so on),
       paired;
-    - ``similarity_map``: every layer (``layer``) of Base and of the tuned models to every layer of Base
-      (``inputs``: ``base layer 3`` and so on), without intervals.
+    - ``similarity_map``: layers (``layer``, see :func:`mapped`) of Base and of the tuned models to as many
+      layers of Base (``inputs``: ``base layer 3`` and so on), without intervals.
 
     And two floors, without intervals: in ``similarity_measures`` the model Random, and, as
     ``similarity_by_chance``, Base compared to itself with its tokens in random order (``inputs``: ``shuffled

@@ -37,6 +37,12 @@ def one_by_one(x, y):
 # -- two layers ------------------------------------------------------------------------------------
 
 
+def test_a_map_has_few_layers_evenly_spaced_with_both_ends():
+    assert sides.mapped(range(-1, 12)) == [-1, 1, 3, 5, 7, 9, 11]
+    assert sides.mapped(range(-1, 6)) == list(range(-1, 6))
+    assert sides.mapped([-1]) == [-1]
+
+
 @pytest.mark.parametrize("reduced", [False, True], ids=["full rank", "a direction without variance"])
 def test_decomposed_layers_score_what_each_measure_scores_on_its_own(reduced):
     x, y, sentence = related(160, 12)
