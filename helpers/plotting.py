@@ -468,8 +468,8 @@ def predicted_trees(sentences: Sequence[Any]) -> np.ndarray:
 def layer_maps(frame: pd.DataFrame, measures: dict[str, str]) -> np.ndarray:
     """Similarity of layers to layers of Base as maps of colours, a row per measure.
 
-    ``frame`` has rows of the analysis ``similarity_map``: ``metric, model, layer``, ``inputs`` (the layer of
-    Base: ``base layer 3``) and ``value``, for evenly spaced layers; ``measures`` gives the metrics' labels, in
+    ``frame`` has rows of the analysis ``similarity_map`` for evenly spaced layers: ``metric, model, layer``,
+    ``inputs`` (the layer of Base: ``base layer 3``) and ``value``; ``measures`` gives the metrics' labels, in
     order. One scale from 0 to 1 serves all; what is below 0 has the colour of 0. Returns the Axes,
     (n_measures, n_models).
     """

@@ -48,7 +48,7 @@ class Answers(TaskDefinition):
     name = "QA"
     metric = "f1"
     record = Question
-    schema = 3
+    schema = 4
 
     def check(self, records: Questions) -> None:
         super().check(records)

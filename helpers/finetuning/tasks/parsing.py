@@ -31,7 +31,7 @@ class Parsing(TaskDefinition):
     name = "Dep"
     metric = "las"
     record = Sentence
-    schema = 3
+    schema = 4
 
     def check(self, records: Sentences) -> None:
         super().check(records)
