@@ -293,10 +293,10 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-# What each profile costs: measured on two cores, unless it says otherwise.
+# What each profile costs on two cores. Of quick, a run of larger sizes was measured (26 minutes) and scaled.
 COSTS = {
     "smoke": "seconds a notebook",
-    "quick": "about 12 minutes; offline once installed",
+    "quick": "about 20 minutes; offline once installed",
     "laptop": "a night (estimated: 10 hours); minutes on a GPU",
     "reduced": "about 5 hours, from local folders, without a Hub",
     "paper": "for a GPU: hours",
