@@ -190,12 +190,19 @@ def found(root: Path) -> str:
         "```",
     ]
     numbers = [f"- {said[name].long}" for name in CHAPTERS]
+    others = []
+    for run in results.recorded_runs().keys() - {results.RUN}:
+        name = called(provenance.read(results.RECORDED / run)["finetuning"]["settings"]["encoder"])
+        there = findings.recorded(run)
+        shorts = [there[subject].short for subject in ("learnt", "depth", "verdicts")]
+        others.append(f"**With {name} in place of {encoder}.** {' '.join(shorts)}")
     parts = [
         "\n".join(lines),
         "\n".join(figure),
         f"**What could not be tested.** {said['untested'].long}",
         f"**The verdicts.** {said['verdicts'].short} {said['verdicts'].long} "
         "Each verdict stands in [the paper and this book](../notebooks/08_paper_and_here.ipynb).",
+        *sorted(others),
         ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
         + "\n".join(numbers)
         + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "

@@ -75,6 +75,8 @@ def test_what_was_found_is_said_in_five_lines_with_a_figure_and_links():
     learnt = findings.learnt(Run(results.recorded_runs()[results.RUN]))
     (alt,) = re.findall(r"^:alt: .* Right, (.*)$", text, re.M)
     assert [model for model in MODELS if f"{model} at" in alt] == learnt
+    others = results.recorded_runs().keys() - {results.RUN}
+    assert all(findings.recorded(run)["verdicts"].short in text for run in others)
 
 
 def test_the_figure_of_findings_is_drawn_into_the_folder_of_the_pages(tmp_path):

@@ -235,7 +235,9 @@ def _probes(run: Run, able: list[str]) -> Finding:
         )
     short = "Edge probes find large losses" if lost else "Edge probes find no large loss"
     short += f"; trees fade from the last layer of {listed(faded)}." if faded else "."
-    return Finding(short if known else short.split("; ")[-1].capitalize(), " ".join(sentences))
+    if not known:
+        short = short.split("; ")[-1]
+    return Finding(short[0].upper() + short[1:], " ".join(sentences))
 
 
 def _edge(run: Run, model: str, task: str) -> Number | None:
@@ -297,6 +299,8 @@ def rsa_minus_last(run: Run, model: str, layer: int) -> Number:
 
 def _ablations(run: Run) -> Finding:
     ways = {"partial_freezing": "Freezing layers 0 to {k}", "truncation": "Removing the layers above {k}"}
+    if not ways.keys() & run.analyses:
+        return Finding("Which layers a task needs was not recorded.", "No model was ablated in this run.")
     sentences, costly, n_seeds = [], [], set()
     for analysis, what in ways.items():
         for model in learnt(run, analysis) if analysis in run.analyses else []:
@@ -335,6 +339,8 @@ def _ablations(run: Run) -> Finding:
 
 
 def _texts(run: Run, able: list[str]) -> Finding:
+    if "out_of_domain_gap" not in run.analyses:
+        return Finding("Whether the text matters was not recorded.", "No model read other text in this run.")
     sentences, further = [], []
     for model in able:
         gap = _known(run, "out_of_domain_gap", domain_gap, model)
@@ -446,7 +452,9 @@ def _upper(run: Run, analysis: str, model: str, inputs: str = "") -> Number:
 def _heads(run: Run) -> Finding:
     """What a frozen encoder's head gains by a learning rate of its own."""
     analysis, sentences, gaining = "partial_freezing", [], []
-    for model in learnt(run, analysis) if analysis in run.analyses else []:
+    if analysis not in run.analyses:
+        return Finding("Heads of frozen encoders were not recorded.", "No model was frozen in this run.")
+    for model in learnt(run, analysis):
         at = (analysis, HEADLINE[model], model)
         one = _known(run, analysis, Run.get, *at, "one_rate", run.last)
         own = _known(run, analysis, Run.get, *at, "tuned_head", run.last)
@@ -473,8 +481,10 @@ def _heads(run: Run) -> Finding:
 def _verdicts(tables: Mapping[str, pd.DataFrame], encoder: str) -> Finding:
     judged = judge(tables, encoder=encoder)
     numbers = counts(judged)
+    unable = int(numbers["unable"])
     return Finding(
         f"Of the {len(judged)} claims that we take from the paper: {numbers['count']}.",
-        f"{numbers['unable']} of them cannot be tested, or not for every model, because a task was not "
-        "learnt.",
+        f"{unable} of them cannot be tested, or not for every model, because a task was not learnt."
+        if unable
+        else "Those that were tested rest on models that have learnt their tasks.",
     )
