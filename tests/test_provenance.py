@@ -113,5 +113,5 @@ def test_analyses_of_models_that_were_tuned_otherwise_are_told_apart(tmp_path):
     assert rows.loc["edge probing", "tuned"].startswith(
         "Dep on uds-dep, 1,000 records, 1 epoch, the encoder's dropout"
     )
-    assert rows.loc["truncation", "tuned"].startswith("Dep on uds-dep, 300 records")  # the sweep's own sizes
+    assert rows.loc["truncation", "tuned"].startswith("Dep on uds-dep, 200 records")  # the sweep's own sizes
     assert rows.loc["truncation", "fine-tuning seeds"] == 1

@@ -613,10 +613,12 @@ def test_alternatives_are_judged_by_the_same_rules():
 
 
 def test_no_other_tables_are_read_than_those_said():
+    more = 0
     for tables in results.recorded_runs().values():
         read = {name: table for name, table in tables.items() if name in READ}
-        assert len(read) < len(tables)
+        more += len(tables) - len(read)
         pd.testing.assert_frame_equal(judging.judge(read), judging.judge(tables))
+    assert more
 
 
 def test_recorded_runs_can_be_judged():
