@@ -192,10 +192,12 @@ def found(root: Path) -> str:
     numbers = [f"- {said[name].long}" for name in CHAPTERS]
     others = []
     for run in results.recorded_runs().keys() - {results.RUN}:
-        name = called(provenance.read(results.RECORDED / run)["finetuning"]["settings"]["encoder"])
+        chosen = provenance.read(results.RECORDED / run)["finetuning"]["settings"]
         there = findings.recorded(run)
         shorts = [there[subject].short for subject in ("learnt", "depth", "verdicts")]
-        others.append(f"**With {name} in place of {encoder}.** {' '.join(shorts)}")
+        shorts += ["This rests on one fine-tuning seed."] if len(chosen["seeds"]) == 1 else []
+        title = f"With {called(chosen['encoder'])} in place of {encoder}"
+        others.append(f"**{title}** ([what it is](how_to_run.md)). {' '.join(shorts)}")
     parts = [
         "\n".join(lines),
         "\n".join(figure),
