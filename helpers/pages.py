@@ -215,7 +215,7 @@ def found(root: Path) -> str:
 
 def _curves() -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """The encoder of the recorded run, its RSA curves of models that learnt their tasks, and the paper's."""
-    run = Run(results.recorded_runs()[results.RUN])
+    run = Run(results.recorded_run())
     settings = provenance.read(results.RECORDED / results.RUN)["rsa"]["settings"]
     curves = findings.similarity(run, [*findings.learnt(run), *BASELINES])
     return called(settings["encoder"]), curves, results.paper("rsa")

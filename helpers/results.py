@@ -186,16 +186,24 @@ def _recorded_table(path: Path, entry: dict) -> pd.DataFrame:
     return _parsed(path, content)
 
 
+def recorded_run(run: str = RUN) -> dict[str, pd.DataFrame]:
+    """The tables of one run recorded with the book: file's name -> table.
+
+    Raises KeyError for a run that there is not.
+    """
+    paths = sorted((RECORDED / run).glob("*.csv"))
+    if not paths:
+        raise KeyError(run)
+    return {path.stem: recorded(run, path.stem)[0] for path in paths}
+
+
 def recorded_runs() -> dict[str, dict[str, pd.DataFrame]]:
     """The tables of every run recorded with the book: run -> file's name -> table.
 
     A folder counts as a run of the analyses if it has the models' scores.
     """
-    runs = {}
-    for run in sorted(scores.parent for scores in RECORDED.glob("*/finetuning.csv")):
-        paths = sorted(run.glob("*.csv"))
-        runs[run.name] = {path.stem: recorded(run.name, path.stem)[0] for path in paths}
-    return runs
+    names = sorted(scores.parent.name for scores in RECORDED.glob("*/finetuning.csv"))
+    return {name: recorded_run(name) for name in names}
 
 
 def paper(analysis: str) -> pd.DataFrame:

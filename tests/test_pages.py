@@ -72,7 +72,7 @@ def test_what_was_found_is_said_in_five_lines_with_a_figure_and_links():
         assert (ROOT / "notebooks" / f"{chapter}.ipynb").is_file() and f"/{chapter}.ipynb)" in text
     assert re.search(r"^:alt: \S.{60,}$", text, re.M) and pages.FINDINGS.name in text
     assert all(said[name].long in text for name in (*pages.CHAPTERS, "untested", "verdicts"))
-    learnt = findings.learnt(Run(results.recorded_runs()[results.RUN]))
+    learnt = findings.learnt(Run(results.recorded_run()))
     (alt,) = re.findall(r"^:alt: .* Right, (.*)$", text, re.M)
     assert [model for model in MODELS if f"{model} at" in alt] == learnt
     others = results.recorded_runs().keys() - {results.RUN}

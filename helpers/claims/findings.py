@@ -48,7 +48,7 @@ def recorded(name: str = results.RUN) -> dict[str, Finding]:
 
     Raises KeyError for a run that there is not.
     """
-    tables = results.recorded_runs()[name]
+    tables = results.recorded_run(name)
     return found(tables, provenance.read(results.RECORDED / name)["finetuning"]["settings"]["encoder"])
 
 

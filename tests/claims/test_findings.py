@@ -223,7 +223,7 @@ def test_the_recorded_run_is_spoken_of_by_its_own_verdicts():
     said = findings.recorded()
     assert {"learnt", "untested", "verdicts"} < set(said)
     assert all(f.short.endswith(".") and "nan" not in f.long for f in said.values())
-    tables = results.recorded_runs()[results.RUN]
+    tables = results.recorded_run()
     able = findings.learnt(Run(tables))
     claim = [claim for claim in judging.CLAIMS if claim.id == "tasks-learned"]
     (judged,) = judging.judge(tables, claim).to_dict("records")
