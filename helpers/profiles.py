@@ -293,12 +293,13 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-# What each profile costs on two cores. Of quick, a run of larger sizes was measured (26 minutes) and scaled.
+# What each profile costs on two cores. Measured: quick, from an empty store, and reduced without controls and
+# training dynamics (five hours). The others are estimated.
 COSTS = {
     "smoke": "seconds a notebook",
-    "quick": "about 20 minutes; offline once installed",
+    "quick": "about 15 minutes; offline once installed",
     "laptop": "a night (estimated: 10 hours); minutes on a GPU",
-    "reduced": "about 5 hours, from local folders, without a Hub",
+    "reduced": "a day, from local folders, without a Hub",
     "paper": "for a GPU: hours",
 }
 
