@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         "pretrain", help="pre-train a BERT from raw text, resumably", choices=_recipe
     )
     pretrain.add_argument(
-        "corpus", help="folder of .txt or .txt.xz files, a paragraph a line, or a Hub data set"
+        "corpus", help="folder of .txt or .txt.xz files, one paragraph per line, or a Hub data set"
     )
     pretrain.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
     pretrain.add_argument("--heldout", default="heldout*", help="which of the files to hold out (pattern)")

@@ -56,7 +56,7 @@ def grid(
     sharex: bool = False,
     sharey: bool | Literal["row"] = False,
 ) -> np.ndarray:
-    """``n`` panels of ``height`` inches as an array of Axes: two a row, or one for at least ``rows`` rows."""
+    """``n`` panels of ``height`` inches as an array of Axes: two per row, one for at least ``rows`` rows."""
     columns = min(COLUMNS, -(-n // rows))
     rows = -(-n // columns)
     size = (WIDTH, rows * height)
@@ -186,7 +186,7 @@ def rsa_curves(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """RSA to Base over the layers from 0 on, and dotted each model's ceiling.
 
     ``frame`` has rows of the analyses ``rsa`` and ``rsa_between_seeds`` for :func:`layer_curves`, of one
-    metric and one value a model and layer. The ceilings share one entry in the legend.
+    metric and one value per model and layer. The ceilings share one entry in the legend.
     """
     frame = frame[frame["layer"] >= 0]
     ax = layer_curves(frame[frame["analysis"] == "rsa"], ax)
@@ -448,7 +448,7 @@ def trees(words: Sequence[str], gold: np.ndarray, predicted: np.ndarray, ax: Axe
 
 
 def predicted_trees(sentences: Sequence[Any]) -> np.ndarray:
-    """:func:`trees` of some sentences for each of several models, two a row.
+    """:func:`trees` of some sentences for each of several models, two per row.
 
     Each of ``sentences`` has ``words``, ``gold`` and ``predicted``, the edges by model, as
     :class:`helpers.analyses.structural.Drawn` does. Returns the Axes.

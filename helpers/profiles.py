@@ -26,7 +26,7 @@ class TuningRecipe:
     epochs: float = limited(3, "passes over the training records", above=0, most=10_000)
     learning_rate: float = limited(3e-5, "of the encoder", **_RATE)
     head_learning_rate: float | None = limited(None, "of the output layer; none: the encoder's", **_RATE)
-    batch_size: int = limited(32, "records a step", least=1)
+    batch_size: int = limited(32, "records per step", least=1)
     max_length: int = limited(128, "longest input in wordpieces, special ones included", least=8)
     doc_stride: int = limited(128, "step between windows of a long context, for questions", least=1)
     warmup: float = limited(0.1, "share of the steps in which the rate rises", least=0, most=1)
@@ -63,7 +63,7 @@ class EdgeRecipe:
     dropout: float = limited(0.3, "in the classifier", least=0, below=1)
     learning_rate: float = limited(1e-4, "of the probe", **_RATE)
     mix_learning_rate: float | None = limited(None, "of a scalar mix's weights; none: the same", **_RATE)
-    batch_size: int = limited(32, "sentences a step", least=1)
+    batch_size: int = limited(32, "sentences per step", least=1)
     validate_every: int = limited(500, "steps between validations", least=1)
     patience: int = limited(5, "validations without a gain until the rate is halved", least=1)
     stop_after: int = limited(20, "validations without a gain until training ends", least=1)
@@ -76,7 +76,7 @@ class StructuralRecipe:
     """How structural probes are trained. The defaults are those of Hewitt and Manning (2019)."""
 
     learning_rate: float = limited(1e-3, "of the probe", **_RATE)
-    batch_size: int = limited(20, "sentences a step", least=1)
+    batch_size: int = limited(20, "sentences per step", least=1)
     epochs: int = limited(40, "after which training ends", least=1)
     decay: float = limited(
         0.1, "of the rate, after an epoch without a gain on held-out data", above=0, most=1
@@ -296,7 +296,7 @@ PROFILES: dict[str, Profile] = {
 # What each profile costs on two cores. Measured: quick, from an empty store, and reduced without controls and
 # training dynamics (five hours). The others are estimated.
 COSTS = {
-    "smoke": "seconds a notebook",
+    "smoke": "seconds per notebook",
     "quick": "about 15 minutes; offline once installed",
     "laptop": "a night (estimated: 10 hours); minutes on a GPU",
     "reduced": "a day, from local folders, without a Hub",

@@ -1,7 +1,7 @@
 """Dropout for processors, with random bits in place of PyTorch's random numbers.
 
 PyTorch draws a random number for each element, one after another: in tuning a small encoder on long inputs
-that takes more time than anything else. Sixteen random bits an element are enough, and with them dropout
+that takes more time than anything else. Sixteen random bits per element are enough, and with them dropout
 takes a third of the time.
 """
 

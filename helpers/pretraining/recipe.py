@@ -26,7 +26,7 @@ class Recipe:
     short_length: int = limited(128, "of the inputs seen first, in wordpieces", least=16)
     long_share: float = limited(0.1, "of the tokens, at the end, seen at the full length", **_SHARE)
     next_sentence: float = limited(0.1, "share of the tokens, at the end, seen as pairs", **_SHARE)
-    batch_tokens: int = limited(16_384, "wordpieces a step", least=1)
+    batch_tokens: int = limited(16_384, "wordpieces per step", least=1)
     optimizer: str = limited("muon", "of the blocks' matrices; AdamW trains all else", valid=OPTIMIZERS)
     learning_rate: float = limited(1e-3, "after warm-up", above=0, most=1)
     warmup: int = limited(500, "steps of linear warm-up; then the rate is constant", least=0)
@@ -87,7 +87,7 @@ def continued(start: str) -> Recipe:
 
 
 def demonstration(steps: int, seed: int = 0) -> Recipe:
-    """A recipe to watch: a model of two blocks on 1,024 wordpieces a step, some minutes for 1,000 steps."""
+    """A recipe to watch: a model of two blocks on 1,024 wordpieces per step, some minutes for 1,000 steps."""
     return Recipe(
         seed=seed,
         tokens=steps * 1024,

@@ -28,7 +28,7 @@ def text_files(folder: str | Path, pattern: str = "*.txt*") -> list[Path]:
 def documents(files: list[Path]) -> Iterator[list[str]]:
     """Documents of UTF-8 text files, each a list of paragraphs.
 
-    One paragraph a line; a blank line ends a document. Raises ValueError naming file and line where
+    One paragraph per line; a blank line ends a document. Raises ValueError naming file and line where
     the text is not UTF-8 or the compressed stream is cut short.
     """
     for path in files:

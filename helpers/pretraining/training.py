@@ -1,6 +1,6 @@
 """The pre-training run: model, objectives, optimisers, checkpoints, log.
 
-On a GPU, for a billion wordpieces a seed (steps of 65,536, so that the device has something to do)::
+On a GPU, for a billion wordpieces per seed (steps of 65,536, so that the device has something to do)::
 
     python -m helpers pretrain CORPUS --out pretraining/seed0 --device cuda \\
         --set seed=0 --set tokens=1e9 --set batch_tokens=65536

@@ -112,7 +112,7 @@ def measure_structural(folder: str) -> None:
     sentences = corpora.load("ud-ewt", "train", path=folder, limit=2000)
     held_out = corpora.load("ud-ewt", "dev", path=folder, limit=100)
     recipe = StructuralRecipe(epochs=EPOCHS)
-    print("distance probes, 2,000 sentences: seconds a layer and epoch, loss on 100 other sentences")
+    print("distance probes, 2,000 sentences: seconds per layer and epoch, loss on 100 other sentences")
     for width, rank in ((256, 256), (768, 512)):
         with tempfile.TemporaryDirectory() as cache:
             train, dev = (parsed(wide(width), part, Store(cache)) for part in (sentences, held_out))
