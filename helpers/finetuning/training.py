@@ -8,7 +8,6 @@ GPUs and nodes; ``batch_size`` is that of all processes together.
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import random
@@ -26,7 +25,6 @@ import torch
 from torch import distributed
 
 from helpers import checkpoints, encoders, precision, progress, store
-from helpers.encoders import Encoder
 from helpers.finetuning import batches, prediction, tasks
 from helpers.finetuning.batches import Inputs
 from helpers.finetuning.blocks import Prefix, above
@@ -112,14 +110,9 @@ def finetune(
     spec = _spec(task, encoder, train, evaluation, seed) | {"corpus": task.corpus}
     if frozen != -1:
         spec["frozen"] = frozen
-        if prefix and prefix.encoder.fingerprint != spec["encoder"]:
-            raise ValueError(f"the prefix is one of {prefix.encoder.name}, not of {encoder}")
 
     def build(folder: Path) -> None:
-        freeze = None
-        if frozen != -1:
-            freeze = functools.partial(above, prefix=prefix or Prefix(encoder, folder), layer=frozen)
-        _tune(folder, task, encoder, train, evaluation, seed, freeze, checkpoint_every)
+        _tune(folder, task, encoder, train, evaluation, seed, frozen, prefix, checkpoint_every)
 
     return FineTuned(get_together(cache, "finetuned", spec, build))
 
@@ -138,19 +131,20 @@ def predictions(
     """What the encoder, fine-tuned as by :func:`finetune`, predicts for the evaluation records.
 
     Rows as of :meth:`FineTuned.predictions`. Only they are kept in the store: a sweep of a hundred runs
-    would fill a disk with weights. A run that was killed resumes where it was.
+    would fill a disk with weights. A run that was killed resumes where it was. Errors as of :func:`finetune`.
     """
+    tasks.get(task.model).check_parts(train, evaluation)
     spec = _spec(task, encoder, train, evaluation, seed) | {"frozen": frozen}
 
     def build(folder: Path) -> None:
-        inner = folder / "run"
-        tuned = finetune(
-            task, encoder, train, evaluation,
-            seed=seed, cache=store.Store(inner), frozen=frozen, prefix=prefix,
-        )  # fmt: skip
-        if is_first():  # under torchrun all processes come here
-            shutil.copy(tuned.folder / "predictions.jsonl", folder)
-            shutil.rmtree(inner)
+        with _contained(seed):
+            predictor = _begun(folder, task, encoder, train, seed, frozen, prefix)
+            _train(folder, predictor, _inputs(predictor, train), seed, _named(task, seed))
+            if is_first():  # under torchrun all processes come here
+                rows = prediction.predict(predictor, evaluation)
+                predictor.task.score(evaluation, rows)  # which says how much of each row is correct
+                _write_lines(folder / "predictions.jsonl", rows)
+                (folder / CHECKPOINT).unlink(missing_ok=True)
 
     return _read_lines(get_together(cache, "ablation", spec, build) / "predictions.jsonl")
 
@@ -188,7 +182,7 @@ def states(
 
 def count_steps(task: Task, encoder: str | Path, train: Sequence) -> int:
     """How many optimiser steps :func:`finetune` takes. Errors as there for records that do not fit."""
-    inputs = _inputs(_begun(task, encoders.load(encoder), train, 0), train)
+    inputs = _inputs(_headed(task, encoder, train, 0), train)
     return _steps(task.recipe, batches.Order(inputs.lengths, task.recipe.batch_size, 0))
 
 
@@ -297,12 +291,10 @@ def parameter_groups(model: TaskModel, recipe: TuningRecipe) -> list[dict[str, A
 # -- training --------------------------------------------------------------------------------------
 
 
-def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoint_every) -> None:
+def _tune(folder, task: Task, encoder, train, evaluation, seed, frozen, prefix, checkpoint_every) -> None:
     """Train in ``folder``, going on from a checkpoint there, and fill it."""
     with _contained(seed):
-        predictor = _begun(task, encoders.load(encoder), train, seed)
-        if freeze:
-            predictor = freeze(predictor)
+        predictor = _begun(folder, task, encoder, train, seed, frozen, prefix)
         # Evaluation records are encoded first too, so that what is wrong with them shows at once.
         before = folder / "untrained.json"
         if not before.exists() and is_first():
@@ -310,8 +302,7 @@ def _tune(folder, task: Task, encoder, train, evaluation, seed, freeze, checkpoi
             with store.atomic_write(before) as file:
                 json.dump(predictor.task.score(evaluation, rows), file)
         inputs = _inputs(predictor, train)
-        what = f"fine-tuning {task.model} on {task.corpus}, seed {seed}"
-        course, facts = _train(folder, predictor, inputs, seed, what, checkpoint_every)
+        course, facts = _train(folder, predictor, inputs, seed, _named(task, seed), checkpoint_every)
         if is_first():
             _write(folder, predictor, task, train, evaluation, inputs, course, facts)
 
@@ -329,9 +320,9 @@ def _pass_through(folder, task: Task, encoder, train, evaluation, seed, steps, c
             partial.rename(kept)
 
     with _contained(seed):
-        predictor = _begun(task, encoders.load(encoder), train, seed)
+        predictor = _headed(task, encoder, train, seed)
         inputs = _inputs(predictor, train)
-        what = f"fine-tuning {task.model} on {task.corpus}, seed {seed}, keeping states"
+        what = f"{_named(task, seed)}, keeping states"
         _train(folder, predictor, inputs, seed, what, checkpoint_every, keep, steps[-1])
         for step in steps if is_first() else ():
             kept = load(folder / str(step))
@@ -341,11 +332,24 @@ def _pass_through(folder, task: Task, encoder, train, evaluation, seed, steps, c
         (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _begun(task: Task, encoder: Encoder, train: Sequence, seed: int) -> Predictor:
+def _named(task: Task, seed: int) -> str:
+    return f"fine-tuning {task.model} on {task.corpus}, seed {seed}"
+
+
+def _begun(folder: Path, task: Task, encoder, train, seed: int, frozen: int, prefix) -> Predictor:
+    """What is trained: the encoder, or its blocks above ``frozen``, under a new head."""
+    if prefix and prefix.encoder.fingerprint != encoders.fingerprint(encoders.resolve(encoder)):
+        raise ValueError(f"the prefix is one of {prefix.encoder.name}, not of {encoder}")
+    predictor = _headed(task, encoder, train, seed)
+    return predictor if frozen == -1 else above(predictor, prefix or Prefix(encoder, folder), frozen)
+
+
+def _headed(task: Task, encoder: str | Path, train: Sequence, seed: int) -> Predictor:
     """The encoder, with the recipe's dropout, under a new head."""
+    loaded = encoders.load(encoder)
     if task.recipe.dropout is not None:
-        _set_dropout(encoder.model, task.recipe.dropout)
-    return prediction.untrained(task, encoder, tasks.get(task.model).labels(train), seed)
+        _set_dropout(loaded.model, task.recipe.dropout)
+    return prediction.untrained(task, loaded, tasks.get(task.model).labels(train), seed)
 
 
 def _inputs(predictor: Predictor, train: Sequence) -> Inputs:
@@ -399,7 +403,7 @@ def _train(
     inputs: Inputs,
     seed: int,
     what: str,
-    checkpoint_every: float,
+    checkpoint_every: float = 180.0,
     keep: Callable[[int], None] = lambda step: None,
     until: int | None = None,
 ) -> tuple[list[dict], dict]:

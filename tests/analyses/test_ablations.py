@@ -108,15 +108,15 @@ def test_killed_anywhere_a_sweep_resumes_with_the_same_numbers(settings, monkeyp
         sweep(settings) for sweep in (sweeps.partial_freezing, sweeps.truncation, sweeps.reinitialisation)
     ]
     trained = []
-    finetune = training.finetune
+    train = training._train
 
-    def counted(*args, **options):
-        trained.append(options["frozen"])
+    def counted(folder, *args):
+        trained.append(folder)
         if len(trained) == 3:
             raise KeyboardInterrupt
-        return finetune(*args, **options)
+        return train(folder, *args)
 
-    monkeypatch.setattr(training, "finetune", counted)
+    monkeypatch.setattr(training, "_train", counted)
     monkeypatch.setenv("FINETUNING_BOOK_HOME", str(tmp_path / "other"))
     with pytest.raises(KeyboardInterrupt):
         sweeps.partial_freezing(settings)
