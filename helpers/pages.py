@@ -33,6 +33,8 @@ CHAPTERS = {  # findings, and where they are explained
     "ablations": "06_layer_ablations",
     "texts": "07_out_of_domain",
 }
+# The tables of findings that another run may have while the pages' run has none.
+NEEDED = {"ablations": ("partial_freezing", "truncation", "reinitialisation")}
 ROOMS = sorted(file.parent.name for file in Path(__file__).parent.glob("*/__init__.py"))
 SHOWING = {  # top-level modules that make figures and pages
     *("book", "handout", "interactive", "markup", "notebook", "pages", "pdf", "plotting", "report"),
@@ -165,6 +167,7 @@ def modules(root: Path, room: str = "", *, showing: bool = False) -> str:
 def found(root: Path) -> str:
     """What the recorded run found, in Markdown: five lines, the figure, what could not be tested, numbers."""
     said, (encoder, curves, paper) = findings.recorded(), _curves()
+    said |= {subject: findings.shown(subject, *analyses) for subject, analyses in NEEDED.items()}
     settings = provenance.read(results.RECORDED / results.RUN)["rsa"]["settings"]
     tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
     lines = []

@@ -206,6 +206,17 @@ def recorded_runs() -> dict[str, dict[str, pd.DataFrame]]:
     return {name: recorded_run(name) for name in names}
 
 
+def run_with(*analyses: str) -> str:
+    """The name of the recorded run that pages show these analyses of: :data:`RUN`, or another that has them.
+
+    Raises FileNotFoundError if no recorded run has them all.
+    """
+    for name in (RUN, *recorded_runs()):
+        if all((RECORDED / name / f"{analysis}.csv").exists() for analysis in analyses):
+            return name
+    raise FileNotFoundError(f"no recorded run has {', '.join(analyses)}")
+
+
 def paper(analysis: str) -> pd.DataFrame:
     """The paper's numbers for an analysis, with the columns ``exhibit``, ``tolerance`` and ``source``.
 

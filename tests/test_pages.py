@@ -65,6 +65,7 @@ def test_every_text_is_on_a_page():
 def test_what_was_found_is_said_in_five_lines_with_a_figure_and_links():
     text = pages.found(ROOT)
     said = findings.recorded()
+    said |= {subject: findings.shown(subject, *needed) for subject, needed in pages.NEEDED.items()}
     assert [line[4:-2] for line in re.findall(r"^- \*\*.*?\*\*", text, re.M)] == [
         said[name].short for name in pages.CHAPTERS
     ]

@@ -52,6 +52,20 @@ def recorded(name: str = results.RUN) -> dict[str, Finding]:
     return found(tables, provenance.read(results.RECORDED / name)["finetuning"]["settings"]["encoder"])
 
 
+def shown(subject: str, *analyses: str) -> Finding:
+    """What pages say on a subject: the finding of their run, or of another that has the analyses, by name.
+
+    Raises FileNotFoundError if no recorded run has them all.
+    """
+    name = results.run_with(*analyses)
+    finding = recorded(name)[subject]
+    if name == results.RUN:
+        return finding
+    encoder = called(provenance.read(results.RECORDED / name)["finetuning"]["settings"]["encoder"])
+    short = f"With {encoder}, {finding.short[0].lower()}{finding.short[1:]}"
+    return Finding(short, f"{finding.long} These are numbers of {encoder}.")
+
+
 def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding]:
     """The findings of a run's tables, by subject.
 
@@ -334,7 +348,7 @@ def _ablations(run: Run) -> Finding:
     else:
         short = "Which half of the stack is needed depends on the task."
     if n_seeds == {1}:
-        short = f"With one fine-tuning seed: {short[0].lower()}{short[1:]}"
+        short = f"{short.removesuffix('.')} (one fine-tuning seed)."
     return Finding(short, " ".join(sentences))
 
 

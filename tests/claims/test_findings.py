@@ -1,5 +1,7 @@
 """Sentences about what a run found, chosen by intervals, on tables made for each case."""
 
+import shutil
+
 import pytest
 
 from helpers import results
@@ -140,12 +142,10 @@ def test_ablations_of_halves_of_the_stack():
 
     same, less = frozen("QA", 0.7, 0.7, 0.5), frozen("Dep", 0.8, 0.7, 0.4)
     said = found(LEARNT, same)["ablations"]
-    assert (
-        said.short == "With one fine-tuning seed: half the stack can be frozen or removed at no clear cost."
-    )
+    assert said.short == "Half the stack can be frozen or removed at no clear cost (one fine-tuning seed)."
     assert "Freezing layers 0 to 6 has no clear effect on QA (F1 0.0 [" in said.long
     said = found(LEARNT, same, less)["ablations"]
-    assert said.short.endswith("which half of the stack is needed depends on the task.")
+    assert said.short.startswith("Which half of the stack is needed depends on the task")
     assert "lowers the score of Dep (LAS −10.0 [" in said.long and "one fine-tuning seed" in said.long
     said = found(LEARNT, frozen("Dep", 0.8, 0.7, 0.4, seeds=(0, 1)))["ablations"]
     assert said.short == "Every task needs both halves of the stack."
@@ -233,3 +233,19 @@ def test_the_recorded_run_is_spoken_of_by_its_own_verdicts():
     one = results.select(tables["rsa"], analysis="rsa", metric="rsa_pearson", model=able[0], layer=11)
     mean = curves[(curves["model"] == able[0]) & (curves["layer"] == 11)]["value"].item()
     assert mean == pytest.approx(one["value"].mean())
+
+
+def test_what_the_pages_run_lacks_is_shown_of_another_run_by_name(tmp_path, monkeypatch):
+    for name in ("pages", "other"):
+        shutil.copytree(results.RECORDED / "reduced", tmp_path / name)
+    (tmp_path / "pages" / "rsa_by_rate.csv").unlink()
+    monkeypatch.setattr(results, "RECORDED", tmp_path)
+    monkeypatch.setattr(results, "RUN", "pages")
+    assert results.run_with() == results.run_with("rsa", "truncation") == "pages"
+    assert results.run_with("rsa", "rsa_by_rate") == "other"
+    with pytest.raises(FileNotFoundError, match="no recorded run has rsa, none"):
+        results.run_with("rsa", "none")
+    own, shown = (findings.recorded("other")["rates"], findings.shown("rates", "rsa_by_rate"))
+    assert shown.short[len("With MiniBERT, ") :].lower() == own.short.lower()
+    assert shown.long == f"{own.long} These are numbers of MiniBERT."
+    assert findings.shown("depth", "rsa") == findings.recorded("pages")["depth"]
