@@ -63,7 +63,7 @@ def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
 
     What stands around the exercises stays as it is; links to pages that a handout lacks become plain text.
     """
-    made = copy.deepcopy(pages.timed(notebook))
+    made = copy.deepcopy(pages.prefaced(notebook))
     made["cells"] = [new for cell in made["cells"] for new in _handed_out(cell)]
     return made
 

@@ -2,7 +2,7 @@
 
 How long each notebook takes stands in its metadata, how the book is cited in ``CITATION.cff``, and what
 recorded runs were computed on beside their tables, and nowhere else. Pages show them by the names in
-:data:`TEXTS` between double braces; notebooks get a line below their title.
+:data:`TEXTS` between double braces; notebooks get lines below their titles.
 """
 
 import copy
@@ -21,7 +21,7 @@ import yaml
 
 from helpers import book, plotting, provenance, results
 from helpers.claims import findings
-from helpers.claims.judging import called
+from helpers.claims.judging import called, origin
 from helpers.claims.run import Run
 from helpers.vocabulary import BASELINES, MODELS
 
@@ -59,22 +59,33 @@ def duration(minutes: float) -> str:
     return f"about {minutes:.0f} minutes"
 
 
-def timed(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook, as JSON, with a line below its title that says how long it takes.
+def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook, as JSON, with lines below its title: how long it takes, whose recorded numbers it shows.
 
-    Unchanged if its metadata has no minutes at the profile shown.
+    The first needs minutes at the profile shown in its metadata, the second code that reads recorded results.
     """
+    lines = []
     minutes = notebook["metadata"].get("minutes", {}).get(PROFILE)
-    if minutes is None:
+    if minutes is not None:
+        lines.append(
+            f"Takes {duration(minutes)} on two cores at the {PROFILE} profile, in a run of the whole book "
+            "that begins with an empty store. By itself it first computes what earlier ones would have left there."
+        )
+    code = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+    if any("recorded" in source for source in code):
+        encoder = _settings()["encoder"]
+        lines.append(f"Recorded numbers are of {called(encoder)}, {origin(encoder)}.")
+    if not lines:
         return notebook
-    line = (
-        f"*Takes {duration(minutes)} on two cores at the {PROFILE} profile, in a run of the whole book that "
-        "begins with an empty store. By itself it first computes what earlier ones would have left there.*"
-    )
     changed = copy.deepcopy(notebook)
     title, *rest = "".join(changed["cells"][0]["source"]).split("\n")
-    changed["cells"][0]["source"] = "\n".join([title, "", line, *rest])
+    changed["cells"][0]["source"] = "\n".join([title, "", *(f"*{line}*\n" for line in lines), *rest])
     return changed
+
+
+def _settings() -> dict[str, Any]:
+    """Those of the recorded run that pages speak of."""
+    return provenance.read(results.RECORDED / results.RUN)["finetuning"]["settings"]
 
 
 def times(root: Path) -> str:
@@ -168,8 +179,7 @@ def found(root: Path) -> str:
     """What the recorded run found, in Markdown: five lines, the figure, what could not be tested, numbers."""
     said, (encoder, curves, paper) = findings.recorded(), _curves()
     said |= {subject: findings.shown(subject, *analyses) for subject, analyses in NEEDED.items()}
-    settings = provenance.read(results.RECORDED / results.RUN)["rsa"]["settings"]
-    tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
+    tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in _settings()["tasks"])
     lines = []
     for name, chapter in CHAPTERS.items():
         title = _title(json.loads((root / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")))
@@ -199,8 +209,9 @@ def found(root: Path) -> str:
         there = findings.recorded(run)
         shorts = [there[subject].short for subject in ("learnt", "depth", "verdicts")]
         shorts += ["This rests on one fine-tuning seed."] if len(chosen["seeds"]) == 1 else []
-        title = f"With {called(chosen['encoder'])} in place of {encoder}"
-        others.append(f"**{title}** ([what it is](how_to_run.md)). {' '.join(shorts)}")
+        other, what = called(chosen["encoder"]), origin(chosen["encoder"])
+        title = f"**With {other} in place of {encoder}.** ({other} is {what}.)"
+        others.append(f"{title} {' '.join(shorts)}")
     parts = [
         "\n".join(lines),
         "\n".join(figure),
@@ -211,7 +222,8 @@ def found(root: Path) -> str:
         ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
         + "\n".join(numbers)
         + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "
-        + f"*{results.RUN}*: {encoder}, tuned as {tuned} ([corpora](../notebooks/09_corpora.ipynb)).\n:::",
+        + f"*{results.RUN}*: {encoder}, {origin(_settings()['encoder'])}, tuned as {tuned} "
+        + "([corpora](../notebooks/09_corpora.ipynb)).\n:::",
     ]
     return "\n\n".join(parts)
 
@@ -219,9 +231,8 @@ def found(root: Path) -> str:
 def _curves() -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """The encoder of the recorded run, its RSA curves of models that learnt their tasks, and the paper's."""
     run = Run(results.recorded_run())
-    settings = provenance.read(results.RECORDED / results.RUN)["rsa"]["settings"]
     curves = findings.similarity(run, [*findings.learnt(run), *BASELINES])
-    return called(settings["encoder"]), curves, results.paper("rsa")
+    return called(_settings()["encoder"]), curves, results.paper("rsa")
 
 
 def _ends(where: str, curves: pd.DataFrame) -> str:
@@ -263,7 +274,7 @@ TEXTS: dict[str, Callable[[Path], str]] = {
 
 def _read(app: Any, name: str, source: list[str]) -> None:
     if str(app.env.doc2path(name)).endswith(".ipynb"):
-        source[0] = json.dumps(timed(json.loads(source[0])))
+        source[0] = json.dumps(prefaced(json.loads(source[0])))
     for text, made in TEXTS.items():
         mark = f"{{{{ {text} }}}}"
         if mark in source[0]:

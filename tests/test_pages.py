@@ -38,11 +38,19 @@ def test_durations_in_words(minutes, words):
 @pytest.mark.parametrize("source", ["# Title\n\nText", ["# Title\n", "\n", "Text"]])
 def test_a_notebook_says_below_its_title_how_long_it_takes(source):
     given = notebook(source, minutes={"quick": 2.2})
-    lines = pages.timed(given)["cells"][0]["source"].split("\n")
+    lines = pages.prefaced(given)["cells"][0]["source"].split("\n")
     assert lines[0] == "# Title" and lines[-1] == "Text"
     assert lines[2].startswith("*Takes about 2 minutes on two cores at the quick profile")
     assert given["cells"][0]["source"] == source  # the one given is left alone
-    assert pages.timed(notebook(source)) == notebook(source)
+    assert pages.prefaced(notebook(source)) == notebook(source)
+
+
+def test_a_notebook_that_reads_recorded_results_says_whose_they_are():
+    given = notebook("# Title\n\nText")
+    given["cells"].append({"cell_type": "code", "source": "results.recorded_run()", "metadata": {}})
+    title, _, line, *rest = pages.prefaced(given)["cells"][0]["source"].split("\n")
+    assert title == "# Title" and rest[-1] == "Text"
+    assert re.fullmatch(r"\*Recorded numbers are of Mini\w+, a small encoder that .{15,}\.\*", line)
 
 
 def test_sphinx_reads_notebooks_with_that_line_and_pages_with_their_texts():

@@ -73,6 +73,15 @@ def called(encoder: str) -> str:
     return "MiniLM" if encoder == "minilm-mlm" else Path(encoder).name
 
 
+def origin(encoder: str) -> str:
+    """What to know of an encoder before its numbers, as words to put after its name; "" of an unknown one."""
+    return {
+        "MiniBERT": "a small encoder that comes with this book",
+        "MiniLM": "a small encoder that was tuned on a billion sentence pairs, among them the training parts "
+        "of MNLI, SNLI and SQuAD, and then brought back to masked language modelling",
+    }.get(called(encoder), "")
+
+
 def in_words(verdict: str, encoder: str = "") -> str:
     """A verdict as pages word it.
 
