@@ -69,7 +69,8 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     if minutes is not None:
         lines.append(
             f"Takes {duration(minutes)} on two cores at the {PROFILE} profile, in a run of the whole book "
-            "that begins with an empty store. By itself it first computes what earlier ones would have left there."
+            "that begins with an empty store. By itself it first computes what earlier ones would have left "
+            "there."
         )
     code = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
     if any("recorded" in source for source in code):
