@@ -230,7 +230,7 @@ def _claims(settings: Profile, tables: Mapping[str, pd.DataFrame]) -> list[Marku
     why = [
         tag("li", tag("b", row.claim), f": {row.why}") for row in judged.itertuples() if row.why
     ]  # of those that were not tested, too
-    counted = f"{show.counts(judged)['count']}. {show.depths(tables)}"
+    counted = f"{show.counts(judged)['count']}. {show.depths(tables, 'This encoder')}"
     return [
         tag("p", counted),
         tag("div", tag("table", head, *rows, class_="claims"), class_="wide"),

@@ -378,10 +378,8 @@ def _texts(run: Run, able: list[str]) -> Finding:
         return Finding(
             "Whether the text matters could not be tested.", "No model that was compared has learnt its task."
         )
-    where = run.layers(8, 10)
     sentences.append(
-        f"These are means over layers {where[0]} to {where[-1]}, minus what a random encoder shows on the "
-        "same texts."
+        f"Compared at {_span(run.layers(8, 10))}; what a random encoder shows on the same texts is taken off."
     )
     short = (
         f"On its own task's text {listed(further)} has changed more than on other text."
@@ -434,8 +432,8 @@ def _rates(run: Run) -> Finding:
             )
             continue
         apart, spread = low - high, max(own) - min(own)
-        where = f"layers {run.layers(8, 10)[0]} to {run.layers(8, 10)[-1]}"
-        numbers = f"(mean RSA at {where}: {low.text()} at {rates[0]}, {high.text()} at {rates[-1]}"
+        where = _span(run.layers(8, 10))
+        numbers = f"(RSA at {where}: {low.text()} at {rates[0]}, {high.text()} at {rates[-1]}"
         numbers += f"; seeds differ by {spread:.2f})"
         if (apart.low > 0 or apart.high < 0) and abs(apart.value) > spread:
             moved.append(model)
@@ -455,6 +453,11 @@ def _rates(run: Run) -> Finding:
         else "No effect of the learning rate is shown."
     )
     return Finding(short, " ".join(sentences))
+
+
+def _span(layers: list[int]) -> str:
+    """Layers in words; of several the mean is meant."""
+    return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]} on average"
 
 
 def _upper(run: Run, analysis: str, model: str, inputs: str = "") -> Number:

@@ -61,7 +61,7 @@ def styled(frame: pd.DataFrame) -> Styler:
     return shown.map(look).set_properties(**cells).hide(axis="index")
 
 
-def depths(tables: Mapping[str, pd.DataFrame]) -> str:
+def depths(tables: Mapping[str, pd.DataFrame], encoder: str) -> str:
     """Where a run's encoder has the layers that claims name; empty if it has the twelve of the paper."""
     run = Run(tables)
     if run.last == LAST:
@@ -71,8 +71,8 @@ def depths(tables: Mapping[str, pd.DataFrame]) -> str:
         with contextlib.suppress(Lacking):
             places.append(f"{number} at {run.layer(number)}")
     return (
-        f"Claims name layers of twelve. This encoder has {run.last + 1} blocks, and each stands for the "
-        f"layers at its share of depth: {', '.join(places)}."
+        f"{encoder} has {run.last + 1} blocks, and each stands for the layers of twelve at its share of "
+        f"depth: {', '.join(places)}."
     )
 
 

@@ -58,9 +58,9 @@ def test_the_depths_of_another_encoders_layers_are_said():
         ]
         return {"rsa": results.table(rows)}
 
-    assert show.depths(tables(12)) == ""
-    text = show.depths(tables(6))
-    assert text.startswith("Claims name layers of twelve. This encoder has 6 blocks")
+    assert show.depths(tables(12), "Mine") == ""
+    text = show.depths(tables(6), "Mine")
+    assert text.startswith("Mine has 6 blocks")
     assert "1 at 0, 2 at 0, 3 at 1, " in text and text.endswith("10 at 4, 11 at 5.")
 
 
