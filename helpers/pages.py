@@ -75,7 +75,8 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     code = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
     if any("recorded" in source for source in code):
         encoder = _settings()["encoder"]
-        lines.append(f"Recorded numbers are of {called(encoder)}, {origin(encoder)}.")
+        who = f"{called(encoder)}, {origin(encoder)}"
+        lines.append(f"Recorded numbers are of {who}, unless another encoder is named.")
     if not lines:
         return notebook
     changed = copy.deepcopy(notebook)
@@ -216,7 +217,7 @@ def found(root: Path) -> str:
     parts = [
         "\n".join(lines),
         "\n".join(figure),
-        f"**What could not be tested.** {said['untested'].long}",
+        f"**Which models can be judged.** {said['untested'].long}",
         f"**The verdicts.** {said['verdicts'].short} {said['verdicts'].long} "
         "Each verdict stands in [the paper and this book](../notebooks/08_paper_and_here.ipynb).",
         *sorted(others),

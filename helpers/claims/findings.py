@@ -148,7 +148,14 @@ def over(run: Run, analysis: str, number: Callable[..., Number], *of: object) ->
 
     ``number`` is a method of :class:`.run.Run`. Raises :class:`.run.Lacking` if the run does not have it.
     """
-    return over_seeds([number(run.of_seed(seed), *of) for seed in _seeds(run, analysis)])
+    seeds = _seeds(run, analysis)
+    try:
+        return over_seeds([number(run.of_seed(seed), *of) for seed in seeds])
+    except Lacking:  # not every number over seeds is in the tables
+        single = sorted(run.seeds.get(analysis, set()))
+        if seeds != [ALL] or not single:
+            raise
+        return over_seeds([number(run.of_seed(seed), *of) for seed in single])
 
 
 def listed(names: Iterable[str]) -> str:
@@ -220,9 +227,8 @@ def _probes(run: Run, able: list[str]) -> Finding:
         counted = f"clearly smaller: {within}, clear gains of more: {len(gained)}, uncertain: {rest}"
         if lost:
             worst = min(lost, key=lambda key: lost[key].value)
-            first = (
-                f"{len(lost)} of {len(known)} changes in edge probes are clear losses of more than {limit}, "
-            )
+            are = "is a clear loss" if len(lost) == 1 else "are clear losses"
+            first = f"{len(lost)} of {len(known)} changes in edge probes {are} of more than {limit}, "
             first += f"the largest {lost[worst].text(points=True, signed=True)} of {worst}"
         else:
             first = f"None of {len(known)} changes in edge probes is clearly a loss of more than {limit}"
@@ -248,6 +254,8 @@ def _probes(run: Run, able: list[str]) -> Finding:
             "What probes find could not be compared.", "No model that was probed has learnt its task."
         )
     short = "Edge probes find large losses" if lost else "Edge probes find no large loss"
+    if lost and within > len(known) / 2:
+        short = f"Most changes in edge probes are small; large losses: {listed(lost)}"
     short += f"; trees fade from the last layer of {listed(faded)}." if faded else "."
     if not known:
         short = short.split("; ")[-1]

@@ -111,6 +111,15 @@ def test_a_change_of_the_common_direction_is_one_that_centring_takes_away():
         assert findings.direction(run(raw, centred)).startswith("No model")
 
 
+def test_what_no_table_has_over_seeds_is_taken_over_those_of_single_seeds():
+    made = rsa([0.9, 0.5], seeds=(0, 1, 2)) + rsa([0.8, 0.4], seeds=(0, 1, 2), metric="rsa_pearson_centred")
+    made += rsa([0.9, 0.5], analysis="rsa_over_seeds")
+    run = Run({"all": results.table(LEARNT + made)})
+    assert findings.similarity(run, ["QA"])["value"].tolist() == [0.9, 0.5]
+    centred = findings.similarity(run, ["QA"], "rsa_pearson_centred")
+    assert centred["value"].round(9).tolist() == [0.8, 0.4] and (centred["ci_high"] > centred["value"]).all()
+
+
 def test_probes_count_clear_losses_gains_and_open_ones():
     of = dict(analysis="edge_probing_delta", metric="micro_f1", model="QA", seed=0)
     made = [number(v, **of, inputs=task) for task, v in (("POS", 0.0), ("SRL", -0.03), ("SPR1", 0.06))]
@@ -123,6 +132,10 @@ def test_probes_count_clear_losses_gains_and_open_ones():
     said = found(LEARNT, [*made, number(-0.08, **of, inputs="Entities")])["probes"]
     assert said.short == "Edge probes find large losses."
     assert "the largest −8.0 [−9.0, −7.0] of QA on Entities" in said.long
+    made += [number(0.0, **of, inputs=task) for task in ("Constituents", "Dependencies", "Relations")]
+    said = found(LEARNT, [*made, number(-0.08, **of, inputs="Entities")])["probes"]
+    assert said.short == "Most changes in edge probes are small; large losses: QA on Entities."
+    assert said.long.startswith("1 of 7 changes in edge probes is a clear loss of more than 3 points of F1, ")
 
 
 @pytest.mark.parametrize(
