@@ -76,7 +76,7 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     if any("recorded" in source for source in code):
         encoder = _settings()["encoder"]
         who = f"{called(encoder)}, {origin(encoder)}"
-        lines.append(f"Recorded numbers are of {who}, unless another encoder is named.")
+        lines.append(f"Unless another encoder is named, recorded numbers are of {who}.")
     if not lines:
         return notebook
     changed = copy.deepcopy(notebook)

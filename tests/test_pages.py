@@ -50,7 +50,7 @@ def test_a_notebook_that_reads_recorded_results_says_whose_they_are():
     given["cells"].append({"cell_type": "code", "source": "results.recorded_run()", "metadata": {}})
     title, _, line, *rest = pages.prefaced(given)["cells"][0]["source"].split("\n")
     assert title == "# Title" and rest[-1] == "Text"
-    assert re.fullmatch(r"\*Recorded numbers are of Mini\w+, a small encoder that .{15,}\.\*", line)
+    assert re.fullmatch(r"\*Unless .{10,} are of Mini\w+, a small encoder that .{15,}\.\*", line)
 
 
 def test_sphinx_reads_notebooks_with_that_line_and_pages_with_their_texts():
