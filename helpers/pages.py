@@ -62,7 +62,7 @@ def duration(minutes: float) -> str:
 def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     """A notebook, as JSON, with lines below its title: how long it takes, whose recorded numbers it shows.
 
-    The first needs minutes at the profile shown in its metadata, the second code that reads recorded results.
+    The first needs minutes at the profile shown in its metadata, the second code that reads the recorded run.
     """
     lines = []
     minutes = notebook["metadata"].get("minutes", {}).get(PROFILE)
@@ -73,8 +73,8 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
             "there."
         )
     code = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
-    if any("recorded" in source for source in code):
-        encoder = _settings()["encoder"]
+    if any("results.RUN" in source or "recorded_run" in source for source in code):
+        encoder = results.recorded_settings()["encoder"]
         who = f"{called(encoder)}, {origin(encoder)}"
         lines.append(f"Unless another encoder is named, recorded numbers are of {who}.")
     if not lines:
@@ -83,11 +83,6 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     title, *rest = "".join(changed["cells"][0]["source"]).split("\n")
     changed["cells"][0]["source"] = "\n".join([title, "", *(f"*{line}*\n" for line in lines), *rest])
     return changed
-
-
-def _settings() -> dict[str, Any]:
-    """Those of the recorded run that pages speak of."""
-    return provenance.read(results.RECORDED / results.RUN)["finetuning"]["settings"]
 
 
 def times(root: Path) -> str:
@@ -181,7 +176,8 @@ def found(root: Path) -> str:
     """What the recorded run found, in Markdown: five lines, the figure, what could not be tested, numbers."""
     said, (encoder, curves, paper) = findings.recorded(), _curves()
     said |= {subject: findings.shown(subject, *analyses) for subject, analyses in NEEDED.items()}
-    tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in _settings()["tasks"])
+    settings = results.recorded_settings()
+    tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
     lines = []
     for name, chapter in CHAPTERS.items():
         title = _title(json.loads((root / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")))
@@ -207,7 +203,7 @@ def found(root: Path) -> str:
     numbers = [f"- {said[name].long}" for name in CHAPTERS]
     others = []
     for run in results.recorded_runs().keys() - {results.RUN}:
-        chosen = provenance.read(results.RECORDED / run)["finetuning"]["settings"]
+        chosen = results.recorded_settings(run)
         there = findings.recorded(run)
         shorts = [there[subject].short for subject in ("learnt", "depth", "verdicts")]
         shorts += ["This rests on one fine-tuning seed."] if len(chosen["seeds"]) == 1 else []
@@ -224,7 +220,7 @@ def found(root: Path) -> str:
         ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
         + "\n".join(numbers)
         + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "
-        + f"*{results.RUN}*: {encoder}, {origin(_settings()['encoder'])}, tuned as {tuned} "
+        + f"*{results.RUN}*: {encoder}, {origin(settings['encoder'])}, tuned as {tuned} "
         + "([corpora](../notebooks/09_corpora.ipynb)).\n:::",
     ]
     return "\n\n".join(parts)
@@ -234,7 +230,7 @@ def _curves() -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """The encoder of the recorded run, its RSA curves of models that learnt their tasks, and the paper's."""
     run = Run(results.recorded_run())
     curves = findings.similarity(run, [*findings.learnt(run), *BASELINES])
-    return called(_settings()["encoder"]), curves, results.paper("rsa")
+    return called(results.recorded_settings()["encoder"]), curves, results.paper("rsa")
 
 
 def _ends(where: str, curves: pd.DataFrame) -> str:

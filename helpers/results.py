@@ -197,13 +197,24 @@ def recorded_run(run: str = RUN) -> dict[str, pd.DataFrame]:
     return {path.stem: recorded(run, path.stem)[0] for path in paths}
 
 
+def recorded_settings(run: str = RUN) -> dict[str, Any]:
+    """The settings that a run recorded with the book was fine-tuned with; ``encoder`` is one of them.
+
+    Raises KeyError for a run that there is not.
+    """
+    return provenance.read(RECORDED / run)["finetuning"]["settings"]
+
+
 def recorded_runs() -> dict[str, dict[str, pd.DataFrame]]:
     """The tables of every run recorded with the book: run -> file's name -> table.
 
     A folder counts as a run of the analyses if it has the models' scores.
     """
-    names = sorted(scores.parent.name for scores in RECORDED.glob("*/finetuning.csv"))
-    return {name: recorded_run(name) for name in names}
+    return {name: recorded_run(name) for name in _run_names()}
+
+
+def _run_names() -> list[str]:
+    return sorted(scores.parent.name for scores in RECORDED.glob("*/finetuning.csv"))
 
 
 def run_with(*analyses: str) -> str:
@@ -211,7 +222,7 @@ def run_with(*analyses: str) -> str:
 
     Raises FileNotFoundError if no recorded run has them all.
     """
-    for name in (RUN, *recorded_runs()):
+    for name in (RUN, *_run_names()):
         if all((RECORDED / name / f"{analysis}.csv").exists() for analysis in analyses):
             return name
     raise FileNotFoundError(f"no recorded run has {', '.join(analyses)}")

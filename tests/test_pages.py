@@ -50,6 +50,8 @@ def test_a_notebook_that_reads_recorded_results_says_whose_they_are():
     given["cells"].append({"cell_type": "code", "source": "results.recorded_run()", "metadata": {}})
     title, _, line, *rest = pages.prefaced(given)["cells"][0]["source"].split("\n")
     assert title == "# Title" and rest[-1] == "Text"
+    of_others = json.loads((ROOT / "notebooks" / "01_pretraining.ipynb").read_text(encoding="utf-8"))
+    assert "recorded numbers are of" not in "".join(pages.prefaced(of_others)["cells"][0]["source"])
     assert re.fullmatch(r"\*Unless .{10,} are of Mini\w+, a small encoder that .{15,}\.\*", line)
 
 

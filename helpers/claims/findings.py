@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers import provenance, results
+from helpers import results
 from helpers.claims.claims import SMALL
 from helpers.claims.judging import called, failing, judge
 from helpers.claims.numbers import UNKNOWN, Comparison, Number, mean, over_seeds
@@ -49,7 +49,7 @@ def recorded(name: str = results.RUN) -> dict[str, Finding]:
     Raises KeyError for a run that there is not.
     """
     tables = results.recorded_run(name)
-    return found(tables, provenance.read(results.RECORDED / name)["finetuning"]["settings"]["encoder"])
+    return found(tables, results.recorded_settings(name)["encoder"])
 
 
 def shown(subject: str, *analyses: str) -> Finding:
@@ -61,7 +61,7 @@ def shown(subject: str, *analyses: str) -> Finding:
     finding = recorded(name)[subject]
     if name == results.RUN:
         return finding
-    encoder = called(provenance.read(results.RECORDED / name)["finetuning"]["settings"]["encoder"])
+    encoder = called(results.recorded_settings(name)["encoder"])
     short = f"With {encoder}, {finding.short[0].lower()}{finding.short[1:]}"
     return Finding(short, f"{finding.long} These are numbers of {encoder}.")
 

@@ -139,6 +139,7 @@ def predictions(
     def build(folder: Path) -> None:
         with _contained(seed):
             predictor = _begun(folder, task, encoder, train, seed, frozen, prefix)
+            predictor.encode(evaluation, targets=False)  # what is wrong with them shows before training
             _train(folder, predictor, _inputs(predictor, train), seed, _named(task, seed))
             if is_first():  # under torchrun all processes come here
                 rows = prediction.predict(predictor, evaluation)

@@ -345,6 +345,17 @@ def test_errors_come_before_any_work(folder, pairs, sentences, cache):
     assert not any(p.name == "artifact.json" for p in cache.root.rglob("*"))
 
 
+@pytest.mark.parametrize("how", [training.finetune, training.predictions])
+def test_what_is_wrong_with_evaluation_records_shows_before_training(
+    how, folder, questions, cache, monkeypatch
+):
+    task = Task("QA", "questions", dataclasses.replace(RECIPE, max_length=24))
+    long = dataclasses.replace(questions[0], question="who do " * 20 + "?")
+    monkeypatch.setattr(training, "_train", lambda *_: pytest.fail("trained"))
+    with pytest.raises(ValueError, match="leaves no room for its context"):
+        how(task, folder, questions, [long], seed=0, cache=cache)
+
+
 def test_predictions_are_those_of_fine_tuning_and_all_that_is_kept(folder, pairs, tmp_path):
     task, cache = Task("NLI", "pairs", RECIPE), Store(tmp_path / "cache")
     options = dict(seed=3, frozen=0)
