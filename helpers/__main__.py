@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--executor",
         metavar="WHERE",
-        help="compute what is independent first, in processes=4, local=4 (submitit) or slurm=20",
+        help="compute independent points first, on processes=4, local=4 (submitit) or slurm=20",
     )
     run.add_argument("--set-executor", **_assignments("an option of it, such as partition=gpu"))
     run.set_defaults(run=_run)
@@ -101,12 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--encoder", help="a name, a Hub id or a local folder; default: the profile's")
     report.add_argument(
         "--tuned", metavar="ENCODER", help="one that was fine-tuned from it, to compare with it; then "
-        "nothing is tuned but for what --only asks",
+        "only what --only names is tuned",
     )  # fmt: skip
     _settings_options(report)
     report.add_argument(
         "--only", action="append", default=[], metavar="ANALYSIS",
-        help="compute this one alone where it is not there; may be repeated",
+        help="compute this one alone if it is missing; may be repeated",
     )  # fmt: skip
     report.add_argument("--out", type=Path, metavar="FILE", help="default: report.html beside the tables")
     report.set_defaults(run=_report)

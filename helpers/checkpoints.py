@@ -1,4 +1,4 @@
-"""States of work in progress, from which it goes on after it was killed."""
+"""Checkpoints from which killed work resumes."""
 
 import zipfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from helpers import progress, store
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Put a state of tensors, numbers and texts in the place of the last one."""
+    """Save a state (tensors, numbers, strings), replacing the last one."""
     with store.atomic_write(path, "wb") as file:
         torch.save(state, file)
 
@@ -29,11 +29,11 @@ def read(path: Path, device: torch.device | str) -> dict[str, Any]:
 
 
 def load(path: Path, device: torch.device | str) -> dict[str, Any] | None:
-    """The state last saved; None if there is none or, as is then said, if the file is damaged."""
+    """The state last saved; None if there is none or, with a message, if the file is damaged."""
     try:
         return read(path, device)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        progress.say(f"{error}; begun anew")
+        progress.say(f"{error}; starting over")
         return None

@@ -97,8 +97,8 @@ def has_pieces(encoder: Encoder, sentences: Sequence[Sentence]) -> Check:
         )
     elif mean > PIECES:
         means = (
-            f"More than {PIECES:g} pieces per word: the vocabulary is of other texts than these. A word's "
-            "vector is the mean of many pieces'."
+            f"More than {PIECES:g} pieces per word: the vocabulary was made for other texts, and a word's "
+            "vector is a mean over many pieces."
         )
     else:
         means = "Words and pieces can be matched: a word's vector is the mean of its pieces'."
@@ -116,12 +116,13 @@ def blocks_work(frame: pd.DataFrame) -> Check:
         means = "A curve over the layers can say where in the stack something happens."
     else:
         found, state = (
-            f"{len(idle)} of {len(values)} blocks ({listed(map(str, idle))}) do next to nothing; {busiest}",
+            f"{len(idle)} of {len(values)} blocks ({listed(map(str, idle))}) do almost nothing; {busiest}",
             LOOK,
         )
         means = (
-            f"RSA of their output to their input is not surely below {IDLE:g}. They can be frozen or cut for "
-            "nothing, and a curve that is flat over them says so of this encoder, not of a task."
+            f"RSA of their output to their input is not clearly below {IDLE:g}. Freezing or cutting them "
+            "costs nothing, and a curve that is flat over them says something about this encoder, not about "
+            "a task."
         )
     return Check("Does every block do something?", found, state, means)
 
@@ -149,8 +150,8 @@ def trees_begin(frame: pd.DataFrame, chain: float) -> Check:
     lacking += ["a chain of neighbours"] if not top["ci_low"] > chain else []
     if lacking:
         means = (
-            f"Its best layer is not surely above {listed(lacking)}. What a probe finds here, and what tuning "
-            "loses, is then hardly the encoder's knowledge of trees."
+            f"Its best layer is not clearly above {listed(lacking)}. What a probe finds here, and what "
+            "tuning loses, then says little about the encoder's knowledge of trees."
         )
     else:
         means = (

@@ -145,7 +145,7 @@ def word_planes(words: Sequence[str], before: ArrayLike, after: ArrayLike, model
         apart = float(np.mean(np.linalg.norm(x - y, axis=1)))
         held = [f"{100 * share:.0f}\u00a0%" for share in (share_x, share_y)]
         notes.append(
-            f"A word's two points are {apart:.2f} apart in the mean. The plane holds {held[0]} of the "
+            f"A word's two points are {apart:.2f} apart on average. The plane shows {held[0]} of the "
             f"variance in Base and {held[1]} in {model}."
         )
         pairs.append(np.stack([x, y]))
@@ -208,7 +208,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 
 def _outside(at: tuple[float, float], half: float) -> float:
-    """Area by which a label lies outside the drawing, made dear."""
+    """Penalty for a label that leaves the drawing."""
     across = max(0.0, abs(at[0] - WIDTH / 2) + half - WIDTH / 2)
     down = max(0.0, abs(at[1] - HEIGHT / 2) + LINE / 2 - HEIGHT / 2)
     return 100 * (across + down)

@@ -12,7 +12,7 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 
 LONGEST_VALUE = 40  # characters in a cell; what is longer is text, to be read line by line
-LONGEST_WORDS = 16  # characters in a line of a cell; what has no longer ones is not broken, as at hyphens
+LONGEST_WORDS = 16  # characters in a line; cells without longer words are not wrapped, not even at hyphens
 _INTERVAL = re.compile(r"(?<=\d) (?=\[)|(?<=\d,) (?=[−+-]?[\d.]+\])")
 
 
@@ -63,7 +63,7 @@ def mend(html: str) -> str:
     for toggle in soup.select("summary:has(.toctree-toggle)"):  # an icon without a name
         toggle["aria-label"] = "Pages below this one"
     for element in soup.select("summary[aria-label], button[aria-label], a[aria-label]"):
-        # Who speaks to the browser says the words that are seen, so these must be the name.
+        # Voice control goes by the visible words, so they must be the name.
         seen = " ".join(element.get_text(" ").split())
         if seen and seen.lower() not in str(element["aria-label"]).lower():
             del element["aria-label"]

@@ -91,10 +91,10 @@ def recipes(tasks: Sequence[profiles.Task]) -> pd.DataFrame:
             "model": task.model,
             "corpus": task.corpus,
             "training records": task.train_limit or "all",
-            "judged on": task.eval_limit or "all",
+            "evaluated on": task.eval_limit or "all",
             "epochs": task.recipe.epochs,
             "learning rate": task.recipe.learning_rate,
-            "of the output": task.recipe.head_learning_rate or task.recipe.learning_rate,
+            "head learning rate": task.recipe.head_learning_rate or task.recipe.learning_rate,
             "batch": task.recipe.batch_size,
             "dropout": "the encoder's own" if task.recipe.dropout is None else task.recipe.dropout,
             "longest input": task.recipe.max_length,
@@ -112,7 +112,7 @@ def score_dots(*tables: pd.DataFrame) -> pd.DataFrame:
     first = results.one_seed(pd.concat(tables, ignore_index=True))
     first = first[first["metric"] == first["model"].map(HEADLINE)].drop_duplicates(["model", "inputs"])
     kinds = first["inputs"].replace("in_domain", "fine-tuned").str.replace("_", " ")
-    kinds = kinds.mask(first["analysis"] == "corpus_baselines", "words or a part of the input")
+    kinds = kinds.mask(first["analysis"] == "corpus_baselines", "simple classifiers")
     paper = results.paper("finetuning").assign(kind="the paper's BERT-base, on its own corpora")
     both = pd.concat([first.assign(kind=kinds), paper])
     names = {

@@ -2,7 +2,7 @@
 
 How long each notebook takes stands in its metadata, how the book is cited in ``CITATION.cff``, and what
 recorded runs were computed on beside their tables, and nowhere else. Pages show them by the names in
-:data:`TEXTS` between double braces; notebooks get lines below their titles.
+:data:`TEXTS` between double braces; notebooks get lines below their answers.
 """
 
 import copy
@@ -27,8 +27,8 @@ from helpers.vocabulary import BASELINES, MODELS
 
 FINDINGS = Path("book/findings.svg")  # drawn into the folder that pages are built from
 CHAPTERS = {  # findings, and where they are explained
-    "learnt": "02_finetuning",
     "probes": "03_edge_probing",
+    "trees": "04_structural_probes",
     "depth": "05_rsa",
     "ablations": "06_layer_ablations",
     "texts": "07_out_of_domain",
@@ -40,6 +40,7 @@ SHOWING = {  # top-level modules that make figures and pages
     *("book", "handout", "interactive", "markup", "notebook", "pages", "pdf", "plotting", "report"),
     *("statements", "svg"),
 }
+SUMMARY = ("**Question.", "**Answer.", "**How sure.")  # how the paragraphs that open a notebook begin
 PROFILE = "quick"  # at which notebooks' minutes are shown
 
 
@@ -60,7 +61,7 @@ def duration(minutes: float) -> str:
 
 
 def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook, as JSON, with lines below its title: how long it takes, whose recorded numbers it shows.
+    """A notebook, as JSON, with lines below its answer: how long it takes, whose recorded numbers it shows.
 
     The first needs minutes at the profile shown in its metadata, the second code that reads the recorded run.
     """
@@ -68,20 +69,21 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     minutes = notebook["metadata"].get("minutes", {}).get(PROFILE)
     if minutes is not None:
         lines.append(
-            f"Takes {duration(minutes)} on two cores at the {PROFILE} profile, in a run of the whole book "
-            "that begins with an empty store. By itself it first computes what earlier ones would have left "
-            "there."
+            f"Takes {duration(minutes)} on two cores at the {PROFILE} profile, as part of a "
+            "full build from an empty store. Run alone, it first computes what earlier notebooks would have "
+            "stored."
         )
     code = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
     if any("results.RUN" in source or "recorded_run" in source for source in code):
-        encoder = results.recorded_settings()["encoder"]
-        who = f"{called(encoder)}, {origin(encoder)}"
-        lines.append(f"Unless another encoder is named, recorded numbers are of {who}.")
+        lines.append(
+            f"Unless another encoder is named, recorded numbers are from {encoder(book.source_root())}."
+        )
     if not lines:
         return notebook
     changed = copy.deepcopy(notebook)
-    title, *rest = "".join(changed["cells"][0]["source"]).split("\n")
-    changed["cells"][0]["source"] = "\n".join([title, "", *(f"*{line}*\n" for line in lines), *rest])
+    parts = "".join(changed["cells"][0]["source"]).split("\n\n")
+    at = 1 + max(i for i, part in enumerate(parts) if i == 0 or part.startswith(SUMMARY))
+    changed["cells"][0]["source"] = "\n\n".join([*parts[:at], *(f"*{line}*" for line in lines), *parts[at:]])
     return changed
 
 
@@ -173,11 +175,11 @@ def modules(root: Path, room: str = "", *, showing: bool = False) -> str:
 
 
 def found(root: Path) -> str:
-    """What the recorded run found, in Markdown: five lines, the figure, what could not be tested, numbers."""
+    """What the recorded run found, in Markdown: the answer, five lines, the figure, verdicts, numbers."""
     said, (encoder, curves, paper) = findings.recorded(), _curves()
     said |= {subject: findings.shown(subject, *analyses) for subject, analyses in NEEDED.items()}
     settings = results.recorded_settings()
-    tuned = ", ".join(f"{task['model']} on *{task['corpus']}*" for task in settings["tasks"])
+    tuned = ", ".join(f"*{task['corpus']}* ({task['model']})" for task in settings["tasks"])
     lines = []
     for name, chapter in CHAPTERS.items():
         title = _title(json.loads((root / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")))
@@ -191,6 +193,9 @@ def found(root: Path) -> str:
     )
     if left_out:
         caption += f" {findings.listed(left_out)} did not learn the task and is left out on the right."
+    layers = len(set(curves["layer"])), len(set(paper["layer"]))
+    if layers[0] != layers[1]:
+        caption += f" The last of its {layers[0]} layers stands for the last of the paper's {layers[1]}."
     figure = [
         f"```{{figure}} {FINDINGS.name}",
         ":name: fig-findings",
@@ -200,7 +205,7 @@ def found(root: Path) -> str:
         caption,
         "```",
     ]
-    numbers = [f"- {said[name].long}" for name in CHAPTERS]
+    numbers = [f"- {said[name].long}" for name in ("learnt", *CHAPTERS)]
     others = []
     for run in results.recorded_runs().keys() - {results.RUN}:
         chosen = results.recorded_settings(run)
@@ -211,6 +216,7 @@ def found(root: Path) -> str:
         title = f"**With {other} in place of {encoder}.** ({other} is {what}.)"
         others.append(f"{title} {' '.join(shorts)}")
     parts = [
+        f"**{said['answer'].short}** {said['answer'].long} {said['learnt'].short}",
         "\n".join(lines),
         "\n".join(figure),
         f"**Which models can be judged.** {said['untested'].long}",
@@ -220,10 +226,16 @@ def found(root: Path) -> str:
         ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
         + "\n".join(numbers)
         + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "
-        + f"*{results.RUN}*: {encoder}, {origin(settings['encoder'])}, tuned as {tuned} "
+        + f"*{results.RUN}*: {encoder}, {origin(settings['encoder'])}, tuned on {tuned} "
         + "([corpora](../notebooks/09_corpora.ipynb)).\n:::",
     ]
     return "\n\n".join(parts)
+
+
+def encoder(root: Path) -> str:
+    """The encoder of the recorded run that pages speak of, and where it comes from."""
+    there = results.recorded_settings()["encoder"]
+    return f"{called(there)}, {origin(there)}"
 
 
 def _curves() -> tuple[str, pd.DataFrame, pd.DataFrame]:
@@ -266,6 +278,7 @@ TEXTS: dict[str, Callable[[Path], str]] = {
     "modules": modules,
     "modules of figures and pages": functools.partial(modules, showing=True),
     "findings": found,
+    "encoder": encoder,
     **{f"modules {room}": functools.partial(modules, room=room) for room in ROOMS},
 }
 

@@ -116,7 +116,8 @@ def _read(path: Path) -> BeautifulSoup:
 
 
 def _needed(pages: dict[str, BeautifulSoup]) -> list[Tag]:
-    """The pages' style sheets and what sets their mathematics, once each, as seen from the folder of all."""
+    """The pages' style sheets and the script that renders their mathematics, once each, as seen from the
+    folder of all."""
     found: dict[str, Tag] = {}
     for name, page in pages.items():
         for element in page.select("head link[rel=stylesheet], head script"):

@@ -17,9 +17,9 @@ from helpers.results import format_number
 from helpers.vocabulary import ORDER, STRUCTURAL
 
 STYLE = Path(__file__).parent / "book.mplstyle"
-WIDTH = 5.6  # inches, of every figure
+WIDTH = 5.6  # inches, of every figure but maps of layers
 COLUMNS = 2  # of panels; more would be too narrow for the words in them
-# After Okabe and Ito, the lighter ones darkened until lines contrast by 3 to 1 with a white page, and with
+# Seaborn's "colorblind", the lighter ones darkened until lines contrast by 3 to 1 with a white page, and with
 # a dark one once their lightness is inverted: blue, orange, green, vermilion, purple, grey, violet.
 PALETTE = ("#0173b2", "#b86e00", "#029e73", "#d55e00", "#b45fa5", "#767676", "#7a4fb5")
 COLOURS = dict(zip(ORDER, (PALETTE[2], PALETTE[0], PALETTE[1], "black", PALETTE[5], PALETTE[4]), strict=True))

@@ -21,7 +21,7 @@ _RATE: dict[str, Any] = dict(above=0, most=1)
 
 @dataclass(frozen=True)
 class TuningRecipe:
-    """How an encoder is fine-tuned. The defaults are those of google-research/bert."""
+    """How an encoder is fine-tuned. The defaults are those of google-research/bert, at the paper's rate."""
 
     epochs: float = limited(3, "passes over the training records", above=0, most=10_000)
     learning_rate: float = limited(3e-5, "of the encoder", **_RATE)
@@ -68,7 +68,7 @@ class EdgeRecipe:
     patience: int = limited(5, "validations without a gain until the rate is halved", least=1)
     stop_after: int = limited(20, "validations without a gain until training ends", least=1)
     max_steps: int = limited(50_000, "after which training ends", least=1)
-    clip: float = limited(5.0, "longest gradient", above=0)
+    clip: float = limited(5.0, "largest gradient norm", above=0)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class Profile:
     """One size at which the whole book can be run."""
 
     name: str = field(metadata={"fixed": True})
-    encoder: str = field(metadata={"about": "minibert, minilm or mpnet, a Hub id, or a local folder"})
+    encoder: str = field(
+        metadata={"about": "minibert, minilm, mpnet, tiny or tiny-electra, a Hub id, or a local folder"}
+    )
     tasks: tuple[Task, ...]
     seeds: tuple[int, ...] = limited(
         (0, 1), "of fine-tuning; the curves drawn are of the first", some=True, **_SEEDS
@@ -125,7 +127,7 @@ class Profile:
     )
     domain_share: float = limited(
         1.0,
-        "of n_sentences and n_tokens: each text of the domain comparison, each point of the dynamics",
+        "share of n_sentences and n_tokens used per text of the domain comparison, per point of dynamics",
         above=0,
         most=1,
     )
@@ -136,7 +138,7 @@ class Profile:
         ("Dep",), "followed through fine-tuning; empty: none", valid=MODELS, what="model", different=True
     )
     dynamics_points: int = limited(
-        10, "of a fine-tuning at which its model is measured, at most: the steps are log-spaced", least=2
+        10, "most points at which a fine-tuning is measured, at log-spaced steps", least=2
     )
     dynamics_sizes: tuple[int, ...] = limited(
         (100, 300, 1000, 3000), "records to tune on, besides all of them", least=1, different=True

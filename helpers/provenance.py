@@ -47,9 +47,9 @@ def entry(settings: profiles.Profile) -> dict:
 
 
 def without_place(encoder: str) -> str:
-    """An encoder's name; of a folder the last part, since what is written may be passed on.
+    """An encoder's name; for a folder only its last part, since results may be published.
 
-    Pre-training into a folder writes its model to ``model`` there, which says nothing: the folder does.
+    A pre-training run's ``model`` is named after the run's folder.
     """
     path = Path(encoder)
     if not path.is_absolute():
@@ -117,6 +117,8 @@ def commit() -> str:
     changes: nothing is computed from them, and a run writes them one after another.
     """
     root, code = Path(__file__).resolve().parents[1], ["--", ".", ":(exclude)book/recorded"]
+    if not (root / ".git").exists():  # installed: any repository above is not this package's
+        return ""
     try:
         head, status = (
             subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout
@@ -219,9 +221,14 @@ def encoder_name(saved: dict) -> str:
     return f"{name} as it was before it was trained further" if stale else name
 
 
+def _short(commit: str) -> str:
+    """A commit in ten digits, with ``+changes`` if it had any."""
+    return commit[:10] + commit[40:]
+
+
 def describe(saved: dict) -> str:
     """A line to print under recorded numbers: their encoder, hardware and commit."""
-    return f"{encoder_name(saved)}; {saved['hardware']}; commit {saved['commit'][:10]}"
+    return f"{encoder_name(saved)}; {saved['hardware']}; commit {_short(saved['commit'])}"
 
 
 def origins(folder: Path) -> pd.DataFrame:
@@ -244,7 +251,7 @@ def origins(folder: Path) -> pd.DataFrame:
                 "fine-tuning seeds": len(chosen["sweep_seeds" if swept else "seeds"]),
                 "hardware": saved["hardware"],
                 "analyses": analysis.replace("_", " "),
-                "commit": saved["commit"][:10],
+                "commit": _short(saved["commit"]),
             }
         )
     frame = pd.DataFrame(rows)

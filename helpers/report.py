@@ -25,7 +25,7 @@ from helpers.vocabulary import ANALYSES, HEADLINE, MODELS, ORDER, RANDOM_SEED
 
 STYLE = Path(__file__).parent / "assets" / "report.css"
 SHOWN = READ  # the analyses that the page shows: those by which the claims are judged
-TUNED = "Tuned"  # a fine-tuned checkpoint that was given, as a model
+TUNED = "Tuned"  # the model name of a fine-tuned checkpoint that the user gives
 _MODELS = (*ORDER, TUNED)
 _SHAPES = ("square", "circle", "up", "diamond", "cross", "down", "star")
 _MARKERS = dict(zip(_MODELS, _SHAPES, strict=True))
@@ -129,7 +129,8 @@ def _comparable(settings: Profile, tuned: str | Path) -> tuple[Encoder, Encoder]
         raise EncoderError(f"encoder {tuned}: it has {there} blocks, {settings.encoder} has {own}")
     if after.tokenizer.get_vocab() != base.tokenizer.get_vocab():
         raise EncoderError(
-            f"encoder {tuned}: its pieces are not those of {settings.encoder}, so it was not tuned from it"
+            f"encoder {tuned}: its vocabulary differs from {settings.encoder}'s, so it was not fine-tuned "
+            "from it"
         )
     return base, after
 
@@ -252,7 +253,7 @@ def _missing(names: Sequence[str]) -> Markup:
 
 
 def _origins(settings: Profile, encoder: Encoder, run: Sequence[str]) -> Markup:
-    """What the numbers depend on: of the tables that were run, and of the checks, which are of now."""
+    """Provenance of the tables, and of the checks, which are always new."""
     folder, now = results.folder(settings), provenance.entry(settings)
     kept = [provenance.read(folder)[name] for name in run]
     entries = [*kept, now]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers import progress, provenance, store
 from helpers.profiles import Profile
-from helpers.vocabulary import MODELS, ORDER
+from helpers.vocabulary import LAST, MODELS, ORDER
 
 COLUMNS = [
     "analysis", "metric", "model", "task", "inputs", "layer", "value", "ci_low", "ci_high", "seed", "n",
@@ -130,7 +130,7 @@ def saved(analysis: str, settings: Profile) -> pd.DataFrame | None:
     """The table of an analysis as last saved; None if it is not there, lacks points that failed, or is of
     other settings, code, weights or data.
 
-    None too, and said, if the table or its entry in ``provenance.json`` is damaged.
+    Also None, with a message, if the table or its entry in ``provenance.json`` is damaged.
     """
     path = folder(settings) / f"{analysis}.csv"
     entry, content, problem = None, None, ""
@@ -228,17 +228,21 @@ def run_with(*analyses: str) -> str:
     raise FileNotFoundError(f"no recorded run has {', '.join(analyses)}")
 
 
-def paper(analysis: str) -> pd.DataFrame:
+def paper(analysis: str, last: int | None = None) -> pd.DataFrame:
     """The paper's numbers for an analysis, with the columns ``exhibit``, ``tolerance`` and ``source``.
 
     ``source`` distinguishes numbers read in its text or tables from those digitised from its figures, to
-    within ``tolerance``. Raises ValueError listing the analyses that the paper has.
+    within ``tolerance``. With ``last``, the last layer of another encoder, layers are numbered as in that
+    one at the same share of depth, as fractions. Raises ValueError listing the analyses that the paper has.
     """
     frame = pd.read_csv(PAPER, dtype={"layer": "Int64"})
     if analysis not in set(frame["analysis"]):
         valid = ", ".join(sorted(set(frame["analysis"])))
         raise ValueError(f"the paper has no analysis {analysis!r}; it has {valid}")
-    return frame[frame["analysis"] == analysis].reset_index(drop=True)
+    frame = frame[frame["analysis"] == analysis].reset_index(drop=True)
+    if last is not None:
+        frame["layer"] = (frame["layer"].astype("Float64") + 1) * (last + 1) / (LAST + 1) - 1
+    return frame
 
 
 # -- numbers as text -----------------------------------------------------------------------------------

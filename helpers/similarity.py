@@ -507,7 +507,7 @@ def cosine(x: ArrayLike, y: ArrayLike) -> float:
     """
     x, y = _matched(x, y, at_least=1)
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"x has {x.shape[1]} dimensions and y {y.shape[1]}; a token's cosine needs as many")
+        raise ValueError(f"cosine needs x and y of the same width, got {x.shape[1]} and {y.shape[1]}")
     return _within(np.einsum("ij,ij->i", unit_rows(x, "x"), unit_rows(y, "y")).mean())
 
 

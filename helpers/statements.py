@@ -6,7 +6,7 @@ whole is in :mod:`helpers.claims.findings`.
 
 import pandas as pd
 
-from helpers.claims.findings import listed, over
+from helpers.claims.findings import BASELINES, listed, over, tree_text
 from helpers.claims.numbers import Number
 from helpers.claims.run import Run
 from helpers.results import by_interval
@@ -37,9 +37,10 @@ def change_by_depth(run: Run, model: str) -> dict[str, str]:
         "floor": by_interval(
             clear.low,
             clear.high,
-            above=f"The last layer is still nearer to Base than a random encoder's ({floor.text()}).",
-            below=f"The last layer is further from Base than a random encoder's ({floor.text()}).",
-            neither=f"The last layer is not clearly nearer to Base than a random encoder's ({floor.text()}).",
+            above="That is still more similar to Base than a random encoder's last layer is "
+            f"({floor.text()}).",
+            below=f"That is less similar to Base than a random encoder's last layer is ({floor.text()}).",
+            neither=f"A random encoder's last layer is about as similar to Base ({floor.text()}).",
         ),
     }
 
@@ -56,7 +57,8 @@ def learnt(score: Number, trivial: float, name: str = "Your model") -> str:
         bound=trivial,
         above=f"{reached}, clearly more than the best baseline: it has begun to learn.",
         below=f"{reached}, less than the best baseline: it has not learnt its task.",
-        neither=f"{reached}, not clearly more than the best baseline: nothing shows yet that it has learnt.",
+        neither=f"{reached}, not clearly more than the best baseline: no evidence yet that it has learnt its "
+        "task.",
     )
 
 
@@ -66,8 +68,8 @@ def scores(run: Run) -> dict[str, str]:
     for model in MODELS:
         score = over(run, "finetuning", Run.score, model)
         name, trivial = run.best_trivial(model, sorted(run.seeds["finetuning"]))
-        best = f"{trivial.text(points=True, interval=False)}, {name.replace('_', ' ')}"
-        texts[model] = f"{learnt(score, trivial.value, model)} The best baseline: {best}."
+        best = f"{trivial.text(points=True, interval=False)}, by {BASELINES.get(name, name)}"
+        texts[model] = f"{learnt(score, trivial.value, model)} The best baseline reaches {best}."
     return texts
 
 
@@ -83,8 +85,8 @@ def ties(frame: pd.DataFrame) -> str:
             if len(same) > 1:
                 names = listed(name.replace("_", " ") for name in same["inputs"])
                 texts.append(
-                    f"The baselines {names} of {model} are separate; that they score the same is chance "
-                    f"({value:.3f})."
+                    f"The baselines {names} of {model} score the same by coincidence ({value:.3f}); they are "
+                    "different classifiers."
                 )
     return " ".join(texts) or "No two baselines of a model have the same score."
 
@@ -115,7 +117,7 @@ def pairs(run: Run, last: int) -> dict[str, str]:
             gains["context"].low,
             gains["context"].high,
             above=f"{last_layer} beats {embeddings}: context adds something a linear classifier can use.",
-            below=f"{last_layer} falls behind {embeddings}: context hides more than it adds.",
+            below=f"{last_layer} falls behind {embeddings}: in context the label is harder to read.",
             neither=f"{last_layer} does not clearly differ from {embeddings}: "
             "context adds nothing visible that a linear classifier can use.",
         ),
@@ -123,7 +125,7 @@ def pairs(run: Run, last: int) -> dict[str, str]:
             gains["cls"].low,
             gains["cls"].high,
             above=f"[CLS] scores higher still ({own['cls']}).",
-            below=f"[CLS] scores lower ({own['cls']}): not even all of that reaches it.",
+            below=f"[CLS] scores lower ({own['cls']}), so it holds less than the two means do.",
             neither=f"[CLS] does not clearly differ from that ({own['cls']}).",
         ),
         "tuned": by_interval(
@@ -151,31 +153,33 @@ def unreadable(run: Run) -> dict[str, list[str]]:
     }
 
 
-def edge_changes(run: Run) -> dict[str, str]:
-    """For each tuned model on how many readable tasks its probes clearly gain and lose, and where most.
+def edge_changes(run: Run, *, top: bool = False) -> dict[str, str]:
+    """For each tuned model on how many informative tasks its probes clearly gain and lose, and where most.
 
-    Numbers are over fine-tuning seeds, of probes on a mix of layers.
+    Numbers are over fine-tuning seeds, of probes on a mix of layers or, with ``top``, on the last one alone.
     """
     unread = {task for tasks in unreadable(run).values() for task in tasks}
     tasks = [t for t in run.inputs("edge_probing", "micro_f1", "Base") if t not in unread]
     texts = {}
     for model in MODELS:
-        changes = {task: over(run, "edge_probing_delta", Run.edge, model, task) for task in tasks}
+        at = ("edge_probing_delta", "micro_f1_top" if top else "micro_f1", model)
+        layer = run.last if top else None
+        changes = {task: over(run, at[0], Run.get, *at, task, layer) for task in tasks}
         gained = [task for task, change in changes.items() if change.low > 0]
         lost = [task for task, change in changes.items() if change.high < 0]
         if not tasks:
-            texts[model] = f"No task can be read for {model}."
+            texts[model] = f"No probing task is informative for {model}."
             continue
         text = (
             f"{model} clearly gains on {len(gained) or 'none'} and clearly loses on {len(lost) or 'none'} of "
         )
-        text += f"the {len(tasks)} tasks that can be read"
+        text += f"the {len(tasks)} informative tasks"
         if gained or lost:
             most = max(gained + lost, key=lambda task: abs(changes[task].value))
             by = changes[most].text(points=True, signed=True)
             text += f", with the largest clear change on {most} ({by} points)"
         else:
-            text = f"{model} shows no clear change on any of the {len(tasks)} tasks that can be read"
+            text = f"{model} shows no clear change on any of the {len(tasks)} informative tasks"
         texts[model] = f"{text}."
     return texts
 
@@ -192,7 +196,7 @@ def trees(run: Run, chain: Number) -> dict[str, str]:
 
     Texts: ``chain``, which models have layers that lie clearly above it, which is the least that syntax asks
     for; ``embeddings``, whether Base's best layer lies above its own embeddings; and for each tuned model
-    how its last layer differs from Base's.
+    how its layers differ from Base's.
     """
     layers = range(-1, run.last + 1)
     above = {}
@@ -217,17 +221,7 @@ def trees(run: Run, chain: Number) -> dict[str, str]:
         below=f"{block} shows less of the trees than its embeddings do ({by}).",
         neither=f"{block} does not clearly show more of the trees than its embeddings do ({by}).",
     )
-    for model in MODELS:
-        change = over(run, "structural_probe_delta", Run.structure, model, "uuas", run.last)
-        by = f"{change.text(points=True, signed=True)} points of UUAS"
-        texts[model] = by_interval(
-            change.low,
-            change.high,
-            above=f"Trees are easier to read off the last layer of {model} than off Base's ({by}).",
-            below=f"Trees are harder to read off the last layer of {model} than off Base's ({by}).",
-            neither=f"The last layer of {model} does not clearly differ from Base's ({by}).",
-        )
-    return texts
+    return texts | {model: tree_text(run, model) for model in MODELS}
 
 
 def _uuas(run: Run, model: str, layer: int) -> Number:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from helpers import similarity
 
-NORMAL = 1.959964  # standard errors that half a 95 % interval is, of a normal error
+NORMAL = 1.959964  # half-width of a normal 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +93,11 @@ def ratio(
 ) -> Estimate:
     """sum(correct) / sum(total) with its interval by bootstrap over sentences.
 
-    ``correct`` and ``total`` (n,) are counts: words right and words for LAS or accuracy; a sentence's own
-    score and 1 for a mean such as SQuAD's F1; twice the true positives and predicted + gold for
+    ``correct`` and ``total`` (n,) are counts: correct words and all words for LAS or accuracy; a sentence's
+    own score and 1 for a mean such as SQuAD's F1; twice the true positives and predicted + gold for
     micro-averaged F1. ``total`` may be one number for all. ``groups`` (n,) is the sentence of each entry;
-    None: each is one of its own. Estimates over as many sentences with one seed are of the same resamples,
-    so that :func:`difference` of two systems is paired. A resample in which there is nothing to score gets
+    None: each is one of its own. Estimates over as many sentences with one seed are of the same resamples, so
+    that :func:`difference` of two systems is paired. A resample in which there is nothing to score gets
     ``empty``. Raises ValueError if that is None, and for arrays that do not fit together.
     """
     correct = _finite(correct, "correct")

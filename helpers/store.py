@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import IO, Any
 
 MANIFEST = "artifact.json"
-SCRATCH = "scratch"  # kind of what is deleted after use
+SCRATCH = "scratch"  # kind of artifacts deleted after use
 TEMPORARY = ".tmp"
-KEPT_FOR = 7 * 24 * 3600.0  # seconds that what a killed process left is kept, to go on from
+KEPT_FOR = 7 * 24 * 3600.0  # seconds that a killed process's leftovers are kept for resuming
 
 
 class DamagedArtifact(ValueError):
@@ -89,7 +89,7 @@ def digest(value: Any) -> str:
 
 
 def number(value: Any) -> int:
-    """A number of 63 bits that stands for a JSON-able value: a seed of its own for each."""
+    """A 63-bit seed derived from a JSON-able value."""
     return int(digest(value)[:16], 16) >> 1
 
 
@@ -119,8 +119,8 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[Any]:
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
     """Hold a lock file until the block ends: alone, or ``shared`` with others that ask for it so.
 
-    Yields True when it is held. Others are waited for or, without ``wait``, the block gets False. The file
-    is deleted by each one who holds it alone.
+    Yields True when it is held. Others are waited for or, without ``wait``, the block gets False. An
+    exclusive holder deletes the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)

@@ -52,8 +52,8 @@ class Curve:
     """A line of a chart: ``points`` are (x, value, low, high, text shown at the point).
 
     ``kind`` is the class that colours it, ``shape`` one of :data:`SHAPES` or empty for a line without
-    markers, ``line`` how it is drawn: solid, dashed or dotted. Low and high are NaN without an interval. A
-    line of one point is drawn across the chart.
+    markers, ``line`` how it is drawn: solid, dashed or dotted. Low and high are NaN without an interval;
+    dotted lines have no band. A line of one point is drawn across the chart.
     """
 
     label: str
@@ -64,9 +64,9 @@ class Curve:
 
 
 def chart(curves: Sequence[Curve], *, across: str, up: str, described: str) -> Markup:
-    """Curves over whole numbers as SVG, its axes labelled ``across`` and ``up``, for readers ``described``.
+    """Curves over whole numbers as SVG, its axes labelled ``across`` and ``up``.
 
-    Raises ValueError if there is no point.
+    ``described`` is the text for screen readers. Raises ValueError if there is no point.
     """
     points = [point for curve in curves for point in curve.points]
     if not points:

@@ -15,9 +15,10 @@ _BOUNDS = {"above": "above", "least": "at least", "most": "at most", "below": "b
 def limited(default: Any, about: str = "", **limits: Any) -> Any:
     """A field of a dataclass of settings: what it is ``about``, and the limits of :func:`replaced`.
 
-    A number must be at ``least`` and at ``most`` so much, lie ``above`` one and ``below`` another; a text
-    must be among the ``valid`` ones, which are ``what``; a tuple may need ``some`` value and ``different``
-    ones. A field that is ``fixed`` cannot be set. One without a default has them as its ``metadata``.
+    ``least`` and ``most`` are inclusive bounds of a number, ``above`` and ``below`` exclusive ones. A text
+    must be one of ``valid``, called ``what`` in messages. A tuple with ``some`` may not be empty, one with
+    ``different`` has no repeats. A field that is ``fixed`` cannot be set. One without a default has them as
+    its ``metadata``.
     """
     return dataclasses.field(default=default, metadata=limits | {"about": about})
 

@@ -30,7 +30,7 @@ ANALYSES = {  # by the name of the table that each writes, in the order of a who
     "control_task": "how much of that is the probes' own learning",
     "partial_freezing": "scores with the lower layers frozen",
     "truncation": "scores with the upper layers cut off",
-    "reinitialisation": "scores with the upper layers drawn anew",
+    "reinitialisation": "scores with the upper layers re-initialised",
     "controls": "the same scores, similarities and probes where training taught no task",
     "description_length": "how many bits probes of each layer save in sending parts of speech",
     "amnesic": "scores of models whose heads see states without parts of speech or relations",

@@ -51,8 +51,8 @@ def test_a_notebook_that_reads_recorded_results_says_whose_they_are():
     title, _, line, *rest = pages.prefaced(given)["cells"][0]["source"].split("\n")
     assert title == "# Title" and rest[-1] == "Text"
     of_others = json.loads((ROOT / "notebooks" / "01_pretraining.ipynb").read_text(encoding="utf-8"))
-    assert "recorded numbers are of" not in "".join(pages.prefaced(of_others)["cells"][0]["source"])
-    assert re.fullmatch(r"\*Unless .{10,} are of Mini\w+, a small encoder that .{15,}\.\*", line)
+    assert "recorded numbers are from" not in "".join(pages.prefaced(of_others)["cells"][0]["source"])
+    assert re.fullmatch(r"\*Unless .{10,} are from Mini\w+, a small encoder that .{15,}\.\*", line)
 
 
 def test_sphinx_reads_notebooks_with_that_line_and_pages_with_their_texts():

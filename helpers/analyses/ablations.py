@@ -1,4 +1,4 @@
-"""How deep fine-tuning has to reach: layers frozen, cut off or drawn anew, and the task's score.
+"""How deep fine-tuning has to reach: layers frozen, cut off or re-initialised, and the task's score.
 
 A point of a sweep is one fine-tuned model. The last tenth of the training records is held out of all of
 them, to choose learning rates of heads by. Points are kept in the store one by one, so an interrupted sweep
@@ -32,7 +32,7 @@ from helpers.store import SCRATCH, Store
 from helpers.vocabulary import OVER_SEEDS
 
 HELD_OUT = 0.1  # of the training records
-TOLERANCE = 0.05  # of the score: a larger loss counts as one
+TOLERANCE = 0.05  # of the score: a larger drop counts as a loss
 
 
 class SweepFailed(RuntimeError):
@@ -61,7 +61,7 @@ class Ablation:
         what = {
             "frozen": f"frozen through {self.layer}",
             "truncated": f"head on layer {self.layer}",
-            "reinitialised": f"blocks from {self.layer} on drawn anew",
+            "reinitialised": f"blocks from {self.layer} on re-initialised",
         }[self.kind]
         return what if self.head_rate is None else f"{what}, head's rate {self.head_rate:g}"
 
@@ -106,7 +106,7 @@ def _truncated(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation
 
 
 def _reinitialised(settings: Profile, encoder: Encoder, task: Task) -> list[Ablation]:
-    blocks.separable(encoder.model, "drawn anew in part")
+    blocks.separable(encoder.model, "re-initialised in part")
     n_blocks = len(encoder.layers) - 1
     lowest = {n_blocks, *(layer + 1 for layer in _layers(settings, encoder))}
     return [Ablation("reinitialised", layer) for layer in sorted(lowest, reverse=True)]
@@ -202,11 +202,11 @@ def truncation(settings: Profile) -> tuple[Rows, dict[str, Any]]:
 
 @analysis("reinitialisation", points=_points(_reinitialised))
 def reinitialisation(settings: Profile) -> tuple[Rows, dict[str, Any]]:
-    """Scores with the upper blocks' weights drawn anew before fine-tuning (``reinitialisation``).
+    """Scores with the upper blocks' weights re-initialised before fine-tuning (``reinitialisation``).
 
-    ``layer`` is the lowest block drawn anew; the number of blocks: none. The settings' ``sweep_layers`` are
-    the last ones kept, so that a row has its counterpart in :func:`truncation` one layer below. Metrics as
-    there.
+    ``layer`` is the lowest block re-initialised; the number of blocks: none. The settings' ``sweep_layers``
+    are the last ones kept, so that a row has its counterpart in :func:`truncation` one layer below. Metrics
+    as there.
     """
     return _Sweep("reinitialisation", settings).run(_reinitialised, whole=None)
 

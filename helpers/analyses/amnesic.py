@@ -67,7 +67,7 @@ def amnesic_probing(settings: Profile) -> Rows:
         common |= dict(layer=predictor.encoder.layers[-1])
         states = _states(predictor.encoder, labels)
         for name, splits in labels.items():
-            progress.say(f"taking {name} out of the states of {task.model}")
+            progress.say(f"erasing {name} from {task.model}'s states")
             words = {split: _words(states, records) for split, records in splits.items()}
             erasure = erasing.class_means(words["train"].vectors, words["train"].labels)
             generator = np.random.default_rng(settings.sample_seed)

@@ -1,7 +1,6 @@
-"""Controls of fine-tuning: what training does to an encoder without a task learnt, or without pre-training.
+"""Controls: fine-tuning on shuffled labels, and from random weights.
 
-What a fine-tuned model shows and these show as well is no effect of the task, or none on what pre-training
-has learnt.
+An effect that these controls show too is not due to the task, or not to what pre-training learnt.
 """
 
 from collections.abc import Iterator

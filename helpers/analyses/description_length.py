@@ -19,11 +19,11 @@ from helpers.vocabulary import BOOTSTRAP_SEED
 
 LABELS = ("POS", "Dependencies")  # probing tasks that give every word a label: its tag, its relation
 SENT = "POS"  # what is sent
-# Of the probes. At the 1e-3 of structural probes the few steps of a small run end far from where they lead:
+# Of the probes. At the 1e-3 of structural probes the few steps of a small run stop far from convergence:
 # codes are nearly twice as long (2.8 bits per POS tag against 1.6), and longer for an encoder with shorter
 # vectors.
 LEARNING_RATE = 5e-3
-STOP_AFTER = 2  # validations without a gain: what is learnt from few sentences is soon learnt too well
+STOP_AFTER = 2  # validations without a gain: probes of few sentences soon overfit
 
 
 def word_labels(settings: Profile) -> dict[str, Splits]:
@@ -56,8 +56,9 @@ def description_lengths(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     of the control task's labels, ``control_codelength`` and ``control_compression``; and ``codelength_gap``,
     control minus task, paired. Models: Base, Dep, NLI, QA (first fine-tuning seed) and Random; ``seed`` is
     the fine-tuning seed. ``description_length_delta``: model - Base at the same layer, paired.
-    ``description_length_probe_seeds``: Base's codelengths with the probe seeds other than the first, which
-    also draw the order in which sentences are sent, with that seed in ``seed``. Intervals: 95 %, bootstrap
+    ``description_length_probe_seeds``: Base's
+    metrics with the probe seeds other than the first, which also draw the order in which sentences are sent,
+    with that seed in ``seed``. Intervals: 95 %, bootstrap
     over the sentences sent; probes and order are those of the run. Details: ``labels``, how many are possible
     and how many were sent.
 

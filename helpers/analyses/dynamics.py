@@ -358,7 +358,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: the layers that move first (:func:`first_moves`); where the score is settled, and what moves
     after that (:func:`settled`); and at how many numbers of records more steps, and more records at as many
-    steps, take the last layer further from Base or bring it nearer (:func:`steps_or_records`).
+    steps, make the last layer less similar to Base or more (:func:`steps_or_records`).
     """
     moves, calm, effects, rows = first_moves(frame), settled(frame), steps_or_records(frame), {}
     last = effects[(effects["metric"] == rsa.RAW) & (effects["layer"] == moves.index.max())]
@@ -376,7 +376,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         for effect in EFFECTS:
             parts = last[(last["model"] == model) & (last["effect"] == effect)]
             further, nearer = (parts["ci_high"] < 0).sum(), (parts["ci_low"] > 0).sum()
-            rows[model][effect] = f"further at {further} of {len(parts)} sizes, nearer at {nearer}"
+            rows[model][effect] = f"less similar at {further} of {len(parts)} sizes, more at {nearer}"
     columns = ["moves first", "score settled", "moving after that", *EFFECTS]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

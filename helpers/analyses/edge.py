@@ -100,17 +100,18 @@ def states_of(encoder: Encoder, reading: spans.Reading) -> Iterator[Callable[[],
 def edge_probing(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     """Edge probes of all models on all tasks of the suite, as in the paper's Table 1.
 
-    Analysis ``edge_probing``: models Base, Dep, NLI, QA (each fine-tuning seed), Random (random weights)
-    and Lexical, which is Base's layer -1. ``inputs`` is the task. Metrics: ``micro_f1`` of a probe on the
-    scalar mix of all layers, ``micro_f1_top`` on the last layer, ``micro_f1_layer`` on each layer by
-    itself, ``micro_f1_clean`` by the labels that Tenney et al. (2019) score (mix), ``mix_weight`` of each
-    layer and ``centre_of_gravity``, the layer at which they balance. ``edge_probing_delta``: model - Base,
-    paired; of Lexical, which is one layer, to Base's mix and to its last layer. ``edge_probing_contrast``: a
-    tuned model's difference minus half of a baseline's, on the mix, paired too; metrics
+    Analysis ``edge_probing``: models Base, Dep, NLI, QA (each fine-tuning seed), Random (random weights) and
+    Lexical, which is Base's layer -1. ``inputs`` is the task. Metrics: ``micro_f1`` of a probe on the scalar
+    mix of all layers, ``micro_f1_top`` on the last layer, ``micro_f1_layer`` on each layer by itself,
+    ``micro_f1_clean`` by the labels that Tenney et al. (2019) score (mix), ``mix_weight`` of each layer and
+    ``centre_of_gravity``, the layer at which they balance. ``edge_probing_delta``: model - Base, paired; of
+    Lexical, which is one layer, to Base's mix and to its last layer. ``edge_probing_contrast``: a tuned
+    model's difference minus half of a baseline's, on the mix, paired too; metrics
     ``micro_f1_minus_half_lexical`` and ``micro_f1_minus_half_random``. ``edge_probing_probe_seeds``: probe
-    seeds other than the first, with the probe's seed in ``seed``, of Base and each model's first fine-tuning
-    seed. Intervals: 95 %, bootstrap over the n test sentences. The differences and contrasts also have rows
-    over all fine-tuning seeds, under their names with ``_over_seeds`` (:class:`.seeds.Seeds`).
+    seeds other than the first, with the probe's seed in ``seed``, of Base (and so of Lexical), Random and
+    each model's first fine-tuning seed. Intervals: 95 %, bootstrap over the n test sentences. The differences
+    and contrasts also have rows over all fine-tuning seeds, under their names with ``_over_seeds``
+    (:class:`.seeds.Seeds`).
     """
     progress.say(f"loading the probing tasks of the suite {settings.suite}")
     records = probing_records(settings)

@@ -74,7 +74,7 @@ READS: dict[str, Callable[[Profile], set[str]]] = {
 
 
 def check(settings: Profile, only: Iterable[str] = ()) -> None:
-    """See that a run can begin: :func:`check_corpora`, and its encoder loads.
+    """Check that a run can start: :func:`check_corpora`, and its encoder loads.
 
     Nothing but the encoder is downloaded. Raises ValueError, or FileNotFoundError for what is not there, with
     a message for the user in one line.

@@ -65,7 +65,7 @@ def compute(points: Iterable[Point], workers: Workers) -> dict[Path, str]:
                     label = lacking[path].label
                     tries[path] += 1
                     if lost and tries[path] < TRIES:
-                        progress.say(f"{label}: its worker was lost, computed again ({_first_line(reason)})")
+                        progress.say(f"{label}: worker lost, retrying ({_first_line(reason)})")
                         queue.append(path)
                         continue
                     if reason:
@@ -97,12 +97,19 @@ def work(point: Point, home: str, threads: int) -> str:
     if str(store.home()) != home:
         os.environ["FINETUNING_BOOK_HOME"] = home
     # As many threads as where the tables are computed, so that the numbers are the same, if there are cores.
-    torch.set_num_threads(min(threads, len(os.sched_getaffinity(0))))
+    torch.set_num_threads(min(threads, cores()))
     try:
         point.compute(*point.arguments)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def cores() -> int:
+    """How many cores this process may use; macOS has no affinity, so there all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _threads() -> int:

@@ -1,5 +1,6 @@
 """What the tables of probes and of their controls say side by side, as tables and as text from intervals."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -53,6 +54,17 @@ def selectivities(controls: pd.DataFrame) -> dict[str, str]:
     own = results.select(controls, metric="selectivity", inputs="POS")
     own = own[own["layer"] == own["layer"].max()]
     return dict(zip(own["model"], results.format_rows(own), strict=True))
+
+
+def together(texts: Mapping[str, str]) -> str:
+    """Texts by model as one, models of the same text named together: ``Dep: more; NLI and QA: fewer``.
+
+    Numbers in parentheses are left out, as they stand with the figures.
+    """
+    models: dict[str, list[str]] = {}
+    for model, text in texts.items():
+        models.setdefault(re.sub(r" \([^()]*[0-9][^()]*\)", "", text), []).append(model)
+    return "; ".join(f"{' and '.join(names)}: {text}" for text, names in models.items())
 
 
 # -- a mix of layers, or one -----------------------------------------------------------------------
@@ -150,14 +162,18 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
     found = []
     for model, own in amnesic.groupby("model"):
         if why := unlearnt[str(model)]:
-            found.append(f"{why}, so nothing can be said of what it uses")
+            found.append(f"{why}, so we can conclude nothing about what it uses")
             continue
         for row in results.select(own, metric="lost_to_label").itertuples():
             sure = results.by_interval(
-                row.ci_low, row.ci_high, above="more", below="less", neither="not surely more"
+                row.ci_low,
+                row.ci_high,
+                above="loses more",
+                below="loses less",
+                neither="does not clearly lose more",
             )
             number = results.format_number(row.value, row.ci_low, row.ci_high, points=True, signed=True)
             found.append(
-                f"{model} loses {sure} without {row.inputs} than without random directions ({number} points)"
+                f"{model} {sure} without {row.inputs} than without random directions ({number} points)"
             )
     return "; ".join(found)

@@ -86,7 +86,7 @@ MENDABLE = (
 class AnalysesFailed(RuntimeError):
     """Some analyses of a run failed; the message names them, and the others are done.
 
-    ``mendable`` says whether all did so for want of something that the user can mend.
+    ``mendable`` is true if the user can fix every cause.
     """
 
     def __init__(self, message: str, mendable: bool):
@@ -112,7 +112,7 @@ def run_all(
     progress.say(provenance.banner(settings))
     names = only or list(ANALYSES)
     if left := Store().clean() + remove_temporary(results.folder(settings)):
-        progress.say(f"deleted what killed runs left: {left} folders and temporary files")
+        progress.say(f"deleted leftovers of killed runs: {left} folders and temporary files")
     lost = fan.compute(_points(names, settings), workers) if workers else {}
     expected = _seconds(settings, record)
     failed: dict[str, list[str]] = {}  # by reason

@@ -1,11 +1,12 @@
 """Six measures of how alike layers are, side by side: to Base by layer, and layers with one another.
 
-All share one decomposition of each layer and one product of each pair of layers. RSA's intervals are those
-of analysis ``rsa``. The others' are by jackknife over sentences: these are dealt into :data:`GROUPS` groups,
-and each measure is computed anew without each group. A bootstrap would mislead. Its resamples hold fewer
-different tokens, and with fewer tokens canonical correlations and Procrustes similarity are larger: in a
-simulation of 500 tokens in 64 dimensions PWCCA's resamples lay two standard errors above the estimate. And
-expanded to first order in the sentences' weights, as RSA's are, they spread half as far as samples do.
+All share one decomposition of each layer, and all but RSA one product of each pair of layers. RSA's intervals
+are those of analysis ``rsa``. The others' are by jackknife over sentences: these are dealt into
+:data:`GROUPS` groups, and each measure is computed anew without each group. A bootstrap would mislead. Its
+resamples hold fewer different tokens, and with fewer tokens canonical correlations and Procrustes similarity
+are larger: in a simulation of 500 tokens in 64 dimensions PWCCA's resamples lay two standard errors above the
+estimate. And expanded to first order in the sentences' weights, as RSA's are, they spread half as far as
+samples do.
 """
 
 import contextlib
@@ -375,7 +376,7 @@ def opposed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(frame: pd.DataFrame) -> str:
-    """In two sentences, whether the measures of a table contradict each other (at layers from 0 on)."""
+    """Whether the measures of a table contradict each other (at layers from 0 on), and their orders."""
     table = nearer(frame[(frame["analysis"] == "similarity_contrast") & (frame["layer"] >= 0)])
     against = opposed(table)
     by_order: dict[str, list[str]] = {}
@@ -384,11 +385,13 @@ def answer(frame: pd.DataFrame) -> str:
     for name, order in orders(frame, int(frame["layer"].max())).items():
         by_order.setdefault(order, []).append(name)
     ranked = "; ".join(f"{order} ({', '.join(names)})" for order, names in by_order.items())
-    return (
-        f"Of {len(table)} comparisons of two models at one layer there are {len(against)} in which two "
-        f"measures give opposite answers, both beyond their intervals{f' ({where})' if where else ''}. The "
-        f"order at the last layer, the model nearest to Base first: {ranked}."
+    disagree = (
+        f"two measures clearly disagree in {len(against)} of {len(table)} comparisons of two models at one "
+        f"layer ({where})"
+        if where
+        else f"no two measures clearly disagree in any of {len(table)} comparisons of two models at one layer"
     )
+    return f"{disagree}. The order at the last layer, the model most similar to Base first: {ranked}."
 
 
 def scores(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:

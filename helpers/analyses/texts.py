@@ -68,7 +68,7 @@ def equal_types(
     """Row numbers of two samples that have the same wordpieces, each equally often.
 
     ``a`` (n_rows_a,) and ``b`` (n_rows_b,) are the rows' vocabulary numbers. Of each type as many rows are
-    at hand as the text that has it more rarely has; of those ``n`` (or all) are drawn, the same types in
+    available as in the text where it is rarer; of those ``n`` (or all) are drawn, the same types in
     both. Both results are increasing. Raises ValueError if the texts have fewer than three in common.
     """
     size = int(max(a.max(), b.max())) + 1

@@ -158,7 +158,7 @@ _LOWERED = ("Coreference", "SPR", "Relations")
 
 @_edge(
     "edge-dep-semantics",
-    says="The parser pays for it in coreference, proto-roles and relations",
+    says="Training a parser lowers probing scores for coreference, proto-roles and relations",
     rests_on=("Dep",),
     rule="Dep's changes on coreference, SPR and relations lie below 0 (those of them that were probed; SPR2"
     " for SPR1).",
@@ -220,7 +220,7 @@ _DECODED = (("uuas", "distance_spearman"), ("root_acc", "depth_spearman"))
 
 @_structure(
     "structure-discrete",
-    says="That loss is larger where a tree or a root is decoded than in rank correlations",
+    says="NLI and QA lose more in decoded trees and roots than in rank correlations",
     rests_on=("NLI", "QA"),
     rule="For NLI and QA at layer 11: the change in UUAS lies below that in distance Spearman, and the "
     "change in root accuracy below that in depth Spearman (taken as independent).",
@@ -306,7 +306,7 @@ def _rsa_qa_steep(run: Run) -> Iterator[Comparison]:
 
 @_rsa(
     "rsa-dep-early",
-    says="The parser is further from Base than NLI and QA already at layers 4 and 5",
+    says="The parser is less similar to Base than NLI and QA already at layers 4 and 5",
     rests_on=MODELS,
     of_depth=True,
     rule="At layers 4 and 5 Dep's RSA lies below NLI's and QA's.",
@@ -349,8 +349,7 @@ def _freezing_order(run: Run) -> Iterator[Comparison]:
 
 @_freezing(
     "freezing-nli",
-    says="NLI needs no more than its last layers tuned: it does not suffer until freezing reaches the last "
-    "two",
+    says="Tuning the last layers is enough for NLI: it loses only once freezing reaches the last two",
     rests_on=("NLI",),
     rule="Frozen through layer 8 or lower NLI loses less than a tenth of its gain over the trivial score, "
     "frozen through 10 more (layers that were run; 9, where the last two are tuned, can be read either"
@@ -436,7 +435,7 @@ def _truncation_order(run: Run) -> Iterator[Comparison]:
 
 @_truncation(
     "truncation-few",
-    says="Three layers do for NLI and five for QA, with comparable scores",
+    says="Three layers are enough for NLI and five for QA, with comparable scores",
     rests_on=("NLI", "QA"),
     rule="With the output at layer 2 NLI loses less than a tenth of its gain over the trivial score, and QA"
     " at layer 4 less than 6 %." + _NO_LOSS,
@@ -474,7 +473,7 @@ def _domain_gap(run: Run) -> Iterator[Comparison]:
 
 @_domain(
     "domain-gap-size",
-    says="At layer 10 that difference is large, above .15 (as the figure reads)",
+    says="At layer 10 the gap between the task's own text and Wikipedia exceeds .15 (as the figure reads)",
     rule="For NLI and QA at layer 10 RSA in domain is more than .15 below RSA on Wikipedia, compared alike.",
     shows=lambda run: _gaps_at(run, [run.layer(10)]),
 )
@@ -484,7 +483,7 @@ def _domain_gap_size(run: Run) -> Iterator[Comparison]:
 
 @_domain(
     "domain-single",
-    says="The same holds for premises or questions by themselves",
+    says="Premises or questions alone show that gap as well",
     where="Section 6, footnote 7",
     rule="For NLI and QA at layers 8 to 10 RSA on single segments lies below RSA on Wikipedia's sentences,"
     f"{_BEYOND}.",
@@ -496,8 +495,8 @@ def _domain_single(run: Run) -> Iterator[Comparison]:
 
 @_domain(
     "domain-content",
-    says="The difference is one of domain (the paper's reading; it holds neither format nor length nor "
-    "words equal)",
+    says="That gap is one of domain (the paper's reading; it holds neither format nor length nor words "
+    "equal)",
     where="Section 6",
     rule="For NLI and QA at layers 8 to 10 the difference lies below 0 with format, length and word types "
     f"held equal,{_BEYOND}.",

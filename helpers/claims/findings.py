@@ -28,10 +28,13 @@ BASELINES = {
     "hypothesis_only": "a classifier that reads only the hypothesis",
     "question_blind": "a reader that never sees the question",
     "bag_of_words": "a classifier of the words alone",
+    "overlap": "a classifier of the words that the two sentences share",
+    "question_window": "a reader that matches the question's words",
     "longest_name": "the longest name of the passage",
     "next_word": "attaching each word to the next",
     "previous_word": "attaching each word to the one before",
 }
+MUCH = 0.1  # above the best baseline, as the claim on learnt tasks asks: less is learnt "a little"
 MIDDLE = (4, 6)  # the paper's layers, of which the last that was run is where ablations cut the stack in two
 
 
@@ -63,21 +66,23 @@ def shown(subject: str, *analyses: str) -> Finding:
         return finding
     encoder = called(results.recorded_settings(name)["encoder"])
     short = f"With {encoder}, {finding.short[0].lower()}{finding.short[1:]}"
-    return Finding(short, f"{finding.long} These are numbers of {encoder}.")
+    return Finding(short, f"{finding.long} These numbers are from {encoder}.")
 
 
 def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding]:
     """The findings of a run's tables, by subject.
 
-    Subjects: ``learnt, untested, probes, depth, ablations, texts, rates, heads, verdicts``. ``encoder`` is
-    the run's, as in its settings.
+    Subjects: ``answer, learnt, untested, probes, trees, depth, ablations, texts, rates, heads,
+    verdicts``. ``encoder`` is the run's, as in its settings.
     """
     run = Run(tables)
     able = learnt(run)
     return {
+        "answer": _answer(run, able),
         "learnt": _learnt(run, able, called(encoder)),
         "untested": _untested(run, able),
         "probes": _probes(run, able),
+        "trees": _trees(run, able),
         "depth": _depth(run, able),
         "ablations": _ablations(run),
         "texts": _texts(run, able),
@@ -100,10 +105,10 @@ def blocks(run: Run) -> str:
         return "What each block of Base does by itself was not recorded."
     idle = run.idle_blocks()
     if not idle:
-        return f"Each of the {run.last + 1} blocks of Base changes the similarities of its input clearly."
+        return f"Each of the {run.last + 1} blocks of Base clearly changes which tokens are alike."
     does = "does" if len(idle) == 1 else "do"
     return (
-        f"{len(idle)} of the {run.last + 1} blocks of Base {does} next to nothing by this measure: "
+        f"{len(idle)} of the {run.last + 1} blocks of Base {does} almost nothing by this measure: "
         f"{listed(map(str, idle))}."
     )
 
@@ -138,8 +143,8 @@ def direction(run: Run) -> str:
     if not turned:
         return "No model is below the floor on raw vectors and above it after centring."
     return (
-        f"Below the floor on raw vectors but above it after centring: {listed(turned)}. That is mostly a "
-        "change of the direction that all vectors of a model share."
+        f"Below the floor on raw vectors but above it after centring: {listed(turned)}. Most of that change "
+        "is in the direction that all vectors of a model share."
     )
 
 
@@ -182,15 +187,46 @@ def _known(run: Run, analysis: str, number: Callable[..., Number], *of: object) 
 # -- each of the findings ------------------------------------------------------------------------------
 
 
+def _answer(run: Run, able: list[str]) -> Finding:
+    """What fine-tuning does to what an encoder knows, in a sentence."""
+    mixed, top = (_edge_changes(run, able, metric) for metric in ("micro_f1", "micro_f1_top"))
+    if not mixed:
+        return Finding("No answer.", "No model that was probed has learnt its task.")
+    lost, lost_above = ([n for n, c in changes.items() if c.high < -SMALL] for changes in (mixed, top))
+    points = f"{100 * SMALL:.0f} points"
+    if lost:
+        short = "It gives some of it up."
+        long = f"Even where a probe may read any layer, {len(lost)} of {len(mixed)} scores fall by "
+        long += f"over {points}."
+    elif lost_above:
+        short = "Mostly it keeps it, but less of it reaches the top."
+        long = (
+            f"Where a probe may read any layer, none of {len(mixed)} scores clearly falls by over {points}; "
+            f"at the last layer alone {len(lost_above)} {'does' if len(lost_above) == 1 else 'do'}."
+        )
+    else:
+        short = "It keeps nearly all of it."
+        long = f"None of {len(mixed)} probing scores clearly falls by over {points}."
+    return Finding(short, long)
+
+
 def _learnt(run: Run, able: list[str], encoder: str) -> Finding:
-    sentences = []
+    sentences: list[str] = []
+    well: list[str] = []
+    little: list[str] = []
     for model in able:
-        gain = over(run, "finetuning", Run.gain, model)
-        text = f"{gain.text(points=True)} points of {SCORES[HEADLINE[model]]}"
-        sentences.append(f"{model} is {text} above the best trivial score.")
-    unable = [model for model in MODELS if model not in able]
-    short = f"{encoder} learnt {listed(TASKS[m] for m in able) if able else 'none of the three tasks'}"
-    short += f", but not {listed(TASKS[m] for m in unable)}." if able and unable else "."
+        score, gain = over(run, "finetuning", Run.score, model), over(run, "finetuning", Run.gain, model)
+        name, _ = run.best_trivial(model, _seeds(run, "finetuning"))
+        (well if gain.value >= MUCH else little).append(TASKS[model])
+        sentences.append(
+            f"{model} reaches {SCORES[HEADLINE[model]]} {score.text(points=True, interval=False)}, "
+            f"{gain.text(points=True)} points above the best baseline, {BASELINES.get(name, name)}."
+        )
+    unable = [TASKS[model] for model in MODELS if model not in able]
+    parts = [listed(well)] if well else []
+    parts += [f"{listed(little)} a little"] if little else []
+    short = f"{encoder} learnt {', and '.join(parts) if parts else 'none of the three tasks'}"
+    short += f", but not {listed(unable)}." if able and unable else "."
     return Finding(short, " ".join(sentences))
 
 
@@ -207,63 +243,117 @@ def _untested(run: Run, able: list[str]) -> Finding:
         text = f"{SCORES[HEADLINE[model]]} {score.text(points=True)}"
         other = f"{trivial.text(points=True, interval=False)} of {BASELINES.get(name, name)}"
         sentences.append(f"{model} reaches {text}, which is not clearly above the {other}.")
+    their = "its task" if len(unable) == 1 else "their tasks"
     return Finding(
-        f"Nothing can be said of {listed(unable)}.",
+        f"We can conclude nothing about {listed(unable)}, which did not learn {their}.",
         f"{' '.join(sentences)} What tuning does to an encoder that has not learnt the task says nothing "
         "about the task.",
     )
 
 
 def _probes(run: Run, able: list[str]) -> Finding:
-    limit = f"{100 * SMALL:.0f} points of F1"
-    changes = {(model, task): _edge(run, model, task) for model in able for task in SYNTACTIC + SEMANTIC}
-    known = {key: change for key, change in changes.items() if change}
-    lost = {f"{m} on {t}": c for (m, t), c in known.items() if c.high < -SMALL}
-    gained = {f"{m} on {t}": c for (m, t), c in known.items() if c.low > SMALL}
-    within = sum(-SMALL < c.low and c.high < SMALL for c in known.values())
-    sentences = []
-    if known:
-        rest = len(known) - len(lost) - len(gained) - within
-        counted = f"clearly smaller: {within}, clear gains of more: {len(gained)}, uncertain: {rest}"
-        if lost:
-            worst = min(lost, key=lambda key: lost[key].value)
-            are = "is a clear loss" if len(lost) == 1 else "are clear losses"
-            first = f"{len(lost)} of {len(known)} changes in edge probes {are} of more than {limit}, "
-            first += f"the largest {lost[worst].text(points=True, signed=True)} of {worst}"
-        else:
-            first = f"None of {len(known)} changes in edge probes is clearly a loss of more than {limit}"
-        sentences.append(f"{first} ({counted}).")
-    faded = []
-    for model in able:
-        trees = _known(run, "structural_probe_delta", Run.structure, model, "uuas", run.last)
-        if trees is None:
-            continue
-        change = f"(UUAS {trees.text(points=True, signed=True)} points)"
-        faded += [model] if trees.high < 0 else []
-        sentences.append(
+    mixed, top = (_edge_changes(run, able, metric) for metric in ("micro_f1", "micro_f1_top"))
+    if not mixed:
+        return Finding("Probes could not be compared.", "No model that was probed has learnt its task.")
+    short, long = f"Probes on a mix of all layers {_losing(mixed)}", _counted(mixed, "on a mix of all layers")
+    if top:
+        short += f", those on the last layer alone {_losing(top)}"
+        long += f" {_counted(top, 'on the last layer alone')}"
+    return Finding(f"{short}.", long)
+
+
+def _trees(run: Run, able: list[str]) -> Finding:
+    changes = {model: _tree_changes(run, model) for model in able}
+    known = {model: by_layer for model, by_layer in changes.items() if by_layer}
+    if not known:
+        return Finding("Trees could not be compared.", "No model that was probed has learnt its task.")
+    last = {model: by_layer[run.last] for model, by_layer in known.items() if run.last in by_layer}
+    easier = [model for model, change in last.items() if change.low > 0]
+    harder = [model for model, change in last.items() if change.high < 0]
+    below = [
+        m for m, by_layer in known.items() if any(c.high < 0 for k, c in by_layer.items() if k < run.last)
+    ]
+    parts = [f"easier to read off the last layer of {listed(easier)}"] if easier else []
+    parts += [f"harder off the last layer of {listed(harder)}"] if harder else []
+    parts += [f"harder off lower layers of {listed(below)}"] if below else []
+    short = f"Syntax trees become {listed(parts)}." if parts else "Trees are as easy to read as before."
+    return Finding(short, " ".join(tree_text(run, model) for model in known))
+
+
+def _losing(changes: dict[str, Number]) -> str:
+    """How many of the changes in F1 are clearly losses of more than :data:`SMALL`, as a predicate."""
+    lost = sum(change.high < -SMALL for change in changes.values())
+    limit = f"more than {100 * SMALL:.0f} points"
+    if not lost:
+        return f"lose little (none of {len(changes)} scores clearly falls by {limit})"
+    return f"clearly lose {limit} in {lost} of {len(changes)}"
+
+
+def _counted(changes: dict[str, Number], where: str) -> str:
+    """Changes in F1 by how large they are, and the largest loss, in a sentence."""
+    limit = f"{100 * SMALL:.0f} points"
+    lost = {name: c for name, c in changes.items() if c.high < -SMALL}
+    gained = sum(c.low > SMALL for c in changes.values())
+    within = sum(-SMALL < c.low and c.high < SMALL for c in changes.values())
+    rest = len(changes) - len(lost) - gained - within
+    text = (
+        f"Of {len(changes)} changes in F1 of probes {where}, {_number(len(lost), 'is', 'are')} clearly a "
+        f"loss of more than {limit}, {_number(gained, 'is', 'are')} clearly a gain of more, "
+        f"{_number(within, 'is', 'are')} clearly smaller, {_number(rest, 'is', 'are')} uncertain"
+    )
+    worst = sorted(lost, key=lambda name: lost[name].value)[:3]
+    shown = [f"{name} {lost[name].text(points=True, signed=True)}" for name in worst]
+    largest = f" (largest loss{'es' if len(shown) > 1 else ''}: {'; '.join(shown)})" if shown else ""
+    return f"{text}{largest}."
+
+
+def _number(n: int, one: str, many: str) -> str:
+    """A number with its verb: none is; 1 is; 2 are."""
+    return f"{n or 'none'} {one if n <= 1 else many}"
+
+
+def _edge_changes(run: Run, models: Iterable[str], metric: str) -> dict[str, Number]:
+    """Changes in F1 of edge probes that have intervals, by "model on task"."""
+    layer = run.last if metric.endswith("_top") else None
+    known = {}
+    for model in models:
+        for task in SYNTACTIC + SEMANTIC:
+            at = ("edge_probing_delta", metric, model, task, layer)
+            change = _known(run, "edge_probing_delta", Run.get, *at)
+            if change:
+                known[f"{model} on {task}"] = change
+    return known
+
+
+def _tree_changes(run: Run, model: str) -> dict[int, Number]:
+    """A model's changes in UUAS by layer."""
+    analysis = "structural_probe_delta"
+    found = {k: _known(run, analysis, Run.structure, model, "uuas", k) for k in range(run.last + 1)}
+    return {k: change for k, change in found.items() if change}
+
+
+def tree_text(run: Run, model: str) -> str:
+    """How a model's UUAS changes at the last layer and below it, in a sentence."""
+    changes, texts = _tree_changes(run, model), []
+    if run.last in changes:
+        last = changes[run.last]
+        size = f"({last.text(points=True, signed=True)} points)"
+        texts.append(
             by_interval(
-                trees.low,
-                trees.high,
-                above=f"Trees are easier to read off the last layer of {model} {change}.",
-                below=f"Trees are harder to read off the last layer of {model} {change}.",
-                neither=f"Trees are no clearer and no fainter in the last layer of {model} {change}.",
+                last.low,
+                last.high,
+                above=f"UUAS at the last layer of {model} clearly rises {size}",
+                below=f"UUAS at the last layer of {model} clearly falls {size}",
+                neither=f"UUAS at the last layer of {model} does not clearly change {size}",
             )
         )
-    if not sentences:
-        return Finding(
-            "What probes find could not be compared.", "No model that was probed has learnt its task."
-        )
-    short = "Edge probes find large losses" if lost else "Edge probes find no large loss"
-    if lost and within > len(known) / 2:
-        short = f"Most changes in edge probes are small; large losses: {listed(lost)}"
-    short += f"; trees fade from the last layer of {listed(faded)}." if faded else "."
-    if not known:
-        short = short.split("; ")[-1]
-    return Finding(short[0].upper() + short[1:], " ".join(sentences))
-
-
-def _edge(run: Run, model: str, task: str) -> Number | None:
-    return _known(run, "edge_probing_delta", Run.edge, model, task)
+    down = {k: c for k, c in changes.items() if k < run.last and c.high < 0}
+    if down:
+        sizes = sorted(-100 * c.value for c in down.values())
+        by = f"{sizes[0]:.1f}" if len(sizes) == 1 else f"{sizes[0]:.1f} to {sizes[-1]:.1f}"
+        texts.append(f"at {_ranges(list(down))} it clearly falls (by {by} points)")
+    text = "; ".join(texts) or f"UUAS of {model} clearly changes at no layer"
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _depth(run: Run, able: list[str]) -> Finding:
@@ -291,9 +381,7 @@ def _depth(run: Run, able: list[str]) -> Finding:
             "Where change lies could not be compared.", "No model that was compared has learnt its task."
         )
     compared = len(sentences)
-    below = _below_floor(run, able)
-    if below:
-        sentences.append(f"At the last layer {listed(below)} is less like Base than a random encoder is.")
+    sentences += _beside_floor(run, able)
     sentences.append("In the paper every model is least similar at the last layer.")
     if len(lowest) == compared:
         short = "The last layer changes most."
@@ -304,13 +392,21 @@ def _depth(run: Run, able: list[str]) -> Finding:
     return Finding(short, " ".join(sentences))
 
 
-def _below_floor(run: Run, able: list[str]) -> list[str]:
-    """The models whose RSA at the last layer lies clearly below that of the random encoder."""
+def _beside_floor(run: Run, able: list[str]) -> list[str]:
+    """Sentences on models whose last layer is not clearly more similar to Base than a random encoder's."""
     floor = _known(run, "rsa", Run.rsa, "Random", run.last)
     if floor is None:
         return []
-    ends = {m: _known(run, "rsa", Run.rsa, m, run.last) for m in able}
-    return [model for model, end in ends.items() if end and (end - floor).high < 0]
+    ends = {model: _known(run, "rsa", Run.rsa, model, run.last) for model in able}
+    above = {model: end - floor for model, end in ends.items() if end}
+    below = [model for model, gap in above.items() if gap.high < 0]
+    beside = [model for model, gap in above.items() if gap.low <= 0 <= gap.high]
+    what = f"similar to Base than a random encoder's is ({floor.text(interval=False)})"
+    sentences = [f"The last layer of {listed(below)} is less {what}."] if below else []
+    return [
+        *sentences,
+        *([f"The last layer of {listed(beside)} is not clearly more {what}."] if beside else []),
+    ]
 
 
 def rsa_minus_last(run: Run, model: str, layer: int) -> Number:
@@ -333,7 +429,7 @@ def _ablations(run: Run) -> Finding:
             except Lacking:
                 continue
             n_seeds.add(len(run.seeds.get(analysis, ())))
-            points = f"{SCORES[HEADLINE[model]]} {(loss * -1).text(points=True, signed=True)} points"
+            points = f"{(loss * -1).text(points=True, signed=True)} points of {SCORES[HEADLINE[model]]}"
             costly.append(loss.low > 0)
             effect = by_interval(
                 loss.low,
@@ -372,14 +468,14 @@ def _texts(run: Run, able: list[str]) -> Finding:
         size = f"(RSA {gap.text(signed=True)})"
         if (gap.high < 0 and not own.high < 0) or (gap.low > 0 and not own.low > 0):
             sentences.append(
-                f"{model} differs between its own texts and Wikipedia only once the gap of a random encoder "
-                f"is taken off (RSA {gap.text(signed=True)}, before that {own.text(signed=True)})."
+                f"{model} differs between its own texts and Wikipedia only after subtracting a random "
+                f"encoder's gap (RSA {gap.text(signed=True)}, before that {own.text(signed=True)})."
             )
         elif gap.high < 0:
             further.append(model)
-            sentences.append(f"{model} lies further from Base on its own texts than on Wikipedia {size}.")
+            sentences.append(f"{model} is less similar to Base on its own texts than on Wikipedia {size}.")
         elif gap.low > 0:
-            sentences.append(f"{model} lies nearer to Base on its own texts than on Wikipedia {size}.")
+            sentences.append(f"{model} is more similar to Base on its own texts than on Wikipedia {size}.")
         else:
             sentences.append(f"{model} shows no clear difference between its own texts and Wikipedia {size}.")
     if not sentences:
@@ -387,7 +483,7 @@ def _texts(run: Run, able: list[str]) -> Finding:
             "Whether the text matters could not be tested.", "No model that was compared has learnt its task."
         )
     sentences.append(
-        f"Compared at {_span(run.layers(8, 10))}; what a random encoder shows on the same texts is taken off."
+        f"Compared at {_span(run.layers(8, 10))}, after subtracting a random encoder's gap on the same texts."
     )
     short = (
         f"On its own task's text {listed(further)} has changed more than on other text."
@@ -426,9 +522,7 @@ def _rates(run: Run) -> Finding:
             _known(run, "rsa_by_rate", Run.get, "rsa_by_rate", HEADLINE[model], model, r) for r in rates
         ]
         if len(rates) < 2 or not all(score and score.low > trivial for score in reached):
-            sentences.append(
-                f"{model} has not learnt its task at each of the rates, so they are not compared."
-            )
+            sentences.append(f"{model} did not learn its task at every rate, so its rates are not compared.")
             continue
         low, high = (
             _known(run, "rsa_by_rate", _upper, "rsa_by_rate", model, r) for r in (rates[0], rates[-1])
@@ -445,12 +539,13 @@ def _rates(run: Run) -> Finding:
         numbers += f"; seeds differ by {spread:.2f})"
         if (apart.low > 0 or apart.high < 0) and abs(apart.value) > spread:
             moved.append(model)
-            side = "nearer to" if apart.value < 0 else "further from"
+            side = "more" if apart.value < 0 else "less"
             sentences.append(
-                f"At the larger rate {model} lies {side} Base, by more than its seeds differ {numbers}."
+                f"At the larger rate {model} is {side} similar to Base, by more than its seeds differ "
+                f"{numbers}."
             )
         else:
-            sentences.append(f"The rates of {model} differ by no more than its seeds may {numbers}.")
+            sentences.append(f"For {model}, two rates differ no more than two seeds do {numbers}.")
     if not sentences:
         return Finding(
             "The role of the learning rate was not recorded.", "No model was tuned at several rates."
@@ -461,6 +556,18 @@ def _rates(run: Run) -> Finding:
         else "No effect of the learning rate is shown."
     )
     return Finding(short, " ".join(sentences))
+
+
+def _ranges(layers: list[int]) -> str:
+    """Ascending layers in words, runs of them by their ends: layers 0 to 3 and 5."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    texts = [" and ".join(map(str, run)) if len(run) < 3 else f"{run[0]} to {run[-1]}" for run in runs]
+    return f"layer{'s' if len(layers) > 1 else ''} {listed(texts)}"
 
 
 def _span(layers: list[int]) -> str:
@@ -487,11 +594,11 @@ def _heads(run: Run) -> Finding:
             continue
         gain = own - one
         gaining += [model] if gain.low > 0 else []
-        clear = by_interval(gain.low, gain.high, above="more", below="less", neither="not clearly more")
+        clear = by_interval(gain.low, gain.high, above="higher", below="lower", neither="not clearly higher")
         scores = f"{own.text(points=True)} against {one.text(points=True)} {SCORES[HEADLINE[model]]}"
         sentences.append(
-            f"With every block frozen, {model} scores {clear} at the head's own rate than at one rate "
-            f"({scores})."
+            f"With every block frozen, {model} scores {clear} when the head has its own rate than at one "
+            f"rate ({scores})."
         )
     if not sentences:
         return Finding(
@@ -499,7 +606,7 @@ def _heads(run: Run) -> Finding:
         )
     short = "A rate of its own does not clearly help the head of a frozen encoder."
     if gaining:
-        short = f"Part of what freezing costs {listed(gaining)} is an undertrained head."
+        short = f"In {listed(gaining)}, part of the loss from freezing comes from an undertrained head."
     return Finding(short, " ".join(sentences))
 
 

@@ -167,7 +167,7 @@ def _paper() -> Run:
 class _Judgement:
     verdict: str
     why: str
-    seeds: list[int | None] = dataclasses.field(default_factory=list)  # of the looks at the run
+    seeds: list[int | None] = dataclasses.field(default_factory=list)  # that the run was read for
     n_seeds: int = 0
     n_comparisons: int = 0
     by_model: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -219,7 +219,7 @@ def _decided(claim: Claim, comparisons: list[Comparison], unlearnt: Mapping[str,
 
 
 def _seeds_of(claim: Claim, run: Run) -> tuple[list[int | None], int]:
-    """For which seeds to look at the run, and how many there are.
+    """Which seeds to read the run for, and how many there are.
 
     [ALL] where the claim's tables have numbers over all seeds, with what these know of errors in common; else
     the seeds that all of them have, whose numbers are then pooled; [None] where seeds are not told apart. Of
@@ -274,9 +274,13 @@ def _why(claim: Claim, group: list[tuple[Comparison, bool]], unlearnt: Mapping[s
     fail = [c for c, failed in group if failed]
     hold = [c for c in comparisons if c.holds]
     if n == 1:
-        counted = "holds" if hold else "fails" if fail else "open"
+        counted = "holds" if hold else "fails" if fail else "undecided"
     else:
-        counted = f"{len(hold)} of {n} hold, {len(fail)} fail, {n - len(hold) - len(fail)} open"
+        undecided = n - len(hold) - len(fail)
+        counted = (
+            f"{len(hold)} of {n} hold, {len(fail)} {'fails' if len(fail) == 1 else 'fail'}, {undecided} "
+        )
+        counted += "is undecided" if undecided == 1 else "are undecided"
     able = [c for c in comparisons if not unlearnt.keys() & c.models]
     which, name = (fail, "clearest failure") if fail else (able or comparisons, "closest")
     decisive = min(which, key=_margin)

@@ -102,11 +102,11 @@ class Run:
         n, of = self.last + 1, LAST + 1
         there = [j for j in range(n) if (first + 1) * n <= (j + 1) * of <= (last + 1) * n]
         if not there:
-            raise Lacking(f"of {n} blocks none lies where layers {first} to {last} of {of} do")
+            raise Lacking(f"no block of {n} lies at the depth of layers {first} to {last} of {of}")
         return there
 
     def layer(self, number: int) -> int:
-        """The encoder's layer at the depth of layer ``number`` of twelve, or less than one of twelve below.
+        """The encoder's layer at the depth of layer ``number`` of twelve, or at most one of twelve below.
 
         Raises :class:`Lacking` if there is none.
         """

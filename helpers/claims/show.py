@@ -71,8 +71,8 @@ def depths(tables: Mapping[str, pd.DataFrame], encoder: str) -> str:
         with contextlib.suppress(Lacking):
             places.append(f"{number} at {run.layer(number)}")
     return (
-        f"{encoder} has {run.last + 1} blocks, and each stands for the layers of twelve at its share of "
-        f"depth: {', '.join(places)}."
+        f"{encoder} has {run.last + 1} blocks. What a claim says of a layer of twelve is read at the same "
+        f"share of depth, or just below it: {', '.join(places)}."
     )
 
 

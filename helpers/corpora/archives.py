@@ -1,4 +1,4 @@
-"""Archives and compressed files, read to their checksums: what is damaged is refused, not read in part.
+"""Archives and compressed files, read to the end, so that checksums are verified; damaged files are refused.
 
 The format is recognised by a file's first bytes, whatever its name. Errors are CorpusErrors that name the
 file.
@@ -22,7 +22,7 @@ from helpers.corpora.records import CorpusError
 
 # Text is compressed to a third, PropBank's columns to a nineteenth; what expands further is no corpus.
 MAX_RATIO = 250
-FREE = 2**24  # bytes that may come of any file, however small
+FREE = 2**24  # bytes that any file may expand to
 
 _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item,return-value]
@@ -132,7 +132,7 @@ def _unzipped(path: Path, file: BinaryIO, endings: tuple[str, ...]) -> Iterator[
             check_size(path, entry.file_size, entry.compress_size)
         _check_total(path, sum(entry.file_size for entry in entries))
         for entry in entries:
-            data = archive.read(entry)  # of all, as the names of those left out are damaged as easily
+            data = archive.read(entry)  # all are read: a damaged name could hide a file we need
             if entry.filename.endswith(endings) and not entry.is_dir():
                 yield entry.filename, data
 

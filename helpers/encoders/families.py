@@ -63,7 +63,7 @@ FAMILIES: dict[str, Family] = {
             above=("pooler",),
             fixed={"num_hidden_groups": 1, "inner_group_num": 1},
             one_block=True,
-            note="its blocks are one set of weights: none can be frozen or drawn anew alone",
+            note="its blocks are one set of weights: none can be frozen or re-initialised alone",
         ),
         Family(
             "DeBERTa-v2", "deberta-v2", "microsoft/deberta-v3-base",

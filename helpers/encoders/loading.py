@@ -19,8 +19,8 @@ from helpers.encoders.registry import resolve, seeded
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 NAMED = 3  # tensors that a message names
-# Common words by script. A vocabulary that spells all of one script's, or so many words of its own, is taken
-# for that of a language.
+# Common words by script. A vocabulary with pieces for all words of one script, or OWN_WORDS of its own,
+# passes.
 OWN_WORDS = 10
 WORDS = (
     ("water", "house", "they", "under", "new"),
@@ -153,7 +153,7 @@ def _named(name: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _reading(what: str) -> Iterator[None]:
-    """Turn whatever a library raises at a file that it cannot make sense of into an EncoderError."""
+    """Turn any error from reading a file into an EncoderError."""
     try:
         yield
     except Exception as error:

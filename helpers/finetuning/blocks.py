@@ -1,4 +1,4 @@
-"""Blocks of an encoder, frozen, cut off or drawn anew.
+"""Blocks of an encoder, frozen, cut off or re-initialised.
 
 A frozen bottom is run once and its output kept; the blocks above are trained on that. It is run as in
 evaluation, without dropout: its output never changes then, so that it makes no difference to what is above
@@ -63,7 +63,7 @@ def separable(model: nn.Module, what: str) -> Family:
 
 
 def _with(model: nn.Module, parts: Mapping[str, nn.Module | None]) -> nn.Module:
-    """A twin of the model that has other parts where it has any, and shares all else."""
+    """A shallow copy of the model with the given parts replaced where it has them."""
     twin = _shallow(model)
     for path, part in parts.items():
         *parents, name = path.split(".")
@@ -101,7 +101,7 @@ class _Unchanged(nn.Module):
         return states, None
 
 
-# -- cut off, drawn anew ----------------------------------------------------------------------------
+# -- cut off, re-initialised -------------------------------------------------------------------------
 
 
 def truncated(encoder: Encoder, layer: int) -> nn.Module:
@@ -128,14 +128,14 @@ def truncated(encoder: Encoder, layer: int) -> nn.Module:
 
 
 def reinitialised(encoder: Encoder, lowest: int, seed: int) -> nn.Module:
-    """The encoder with its blocks from ``lowest`` on drawn anew, as its configuration draws them.
+    """The encoder with its blocks from ``lowest`` on re-initialised, as its configuration draws them.
 
-    What is above the blocks (BERT's pooler, ModernBERT's norm) is drawn anew with them, as in Zhang et al.
-    (2021; "Revisiting Few-sample BERT Fine-tuning"). If ``lowest`` is the number of blocks, nothing is. The
-    encoder itself stays as it is. Raises ValueError for a larger number, and errors as of
+    What is above the blocks (BERT's pooler, ModernBERT's norm) is re-initialised with them, as in Zhang et
+    al. (2021; "Revisiting Few-sample BERT Fine-tuning"). If ``lowest`` is the number of blocks, nothing is.
+    The encoder itself stays as it is. Raises ValueError for a larger number, and errors as of
     :func:`separable`.
     """
-    family = separable(encoder.model, "drawn anew in part")
+    family = separable(encoder.model, "re-initialised in part")
     _check_block(encoder, lowest, len(encoder.layers) - 1)
     model = copy.deepcopy(encoder.model)
     if lowest == len(encoder.layers) - 1:
@@ -264,8 +264,8 @@ class Prefix:
 def above(predictor: Predictor, prefix: Prefix, layer: int) -> Predictor:
     """The predictor with the blocks above ``layer`` for its model, reading the prefix's states of that layer.
 
-    Blocks and head are the given predictor's own: training the one trains the other. What blocks on both
-    sides use stays as it is, since nothing below may change.
+    Blocks and head are the given predictor's own: training the one trains the other. Parts shared by blocks
+    on both sides stay frozen.
     """
     encoder = predictor.encoder
     for part in encoder.family.shared:

@@ -15,7 +15,7 @@ _LEVELS = 2**16
 
 
 def dropout(x: torch.Tensor, p: float) -> torch.Tensor:
-    """``x`` with elements set to 0, each with probability ``p``, and the others divided by what is left of 1.
+    """``x`` with elements set to 0, each with probability ``p``, and the others divided by 1 - p.
 
     The probability is a multiple of 2 ** -16, the nearest to ``p``, and the divisor that of this one: the
     expected value is exactly ``x``. PyTorch's generator (:func:`torch.manual_seed`) gives the seed of the

@@ -161,10 +161,10 @@ def states(
     cache: store.Store,
     checkpoint_every: float = 180.0,
 ) -> dict[int, FineTuned]:
-    """The models that :func:`finetune` passes through with the same arguments, by step, in the store.
+    """Intermediate models of :func:`finetune`, by step, from the store or trained into it.
 
     ``steps`` are numbers of optimiser steps taken, from 1 to :func:`count_steps`; training ends with the last
-    of them. What is kept of each step: encoder, head, predictions and scores, with neither baselines nor log.
+    of them. Each step keeps encoder, head, predictions and scores, but no baselines or log.
     The state after all steps is the model that :func:`finetune` gives. Resumes as that does, and
     raises the same errors; ValueError too for steps that are not increasing or that the training lacks.
     """
@@ -330,7 +330,8 @@ def _pass_through(folder, task: Task, encoder, train, evaluation, seed, steps, c
             rows = prediction.predict(kept, evaluation)
             _write_json(folder / str(step) / "scores.json", {"scores": kept.task.score(evaluation, rows)})
             _write_lines(folder / str(step) / "predictions.jsonl", rows)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        if is_first():  # the others must not delete what it would resume from
+            (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _named(task: Task, seed: int) -> str:
@@ -366,7 +367,7 @@ def _steps(recipe: TuningRecipe, order: batches.Order) -> int:
 
 
 def _set_dropout(encoder: Any, probability: float) -> None:
-    """Have all of an encoder's dropout at this probability, and its configuration say so."""
+    """Set every dropout of an encoder, and its configuration, to this probability."""
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
@@ -484,7 +485,7 @@ def backward(
 ) -> float:
     """Set the parameters' gradients to those of the mean loss over a batch; returns the loss.
 
-    Processes take every so-manieth input. A CPU takes a part of its inputs at a time: less memory, and more
+    Each process takes every n-th input. A CPU takes a part of its inputs at a time: less memory, and more
     of it in its caches.
     """
     device = predictor.encoder.device

@@ -1,4 +1,4 @@
-"""The models that are pre-trained: made anew by a recipe, or another encoder that is trained on."""
+"""The models that are pre-trained: new ones, or an existing encoder to continue from."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,8 @@ def _load(start: str) -> encoders.Encoder:
     if encoder.model.config.model_type not in CONTINUED:
         known = ", ".join(families.FAMILIES[name].name for name in CONTINUED)
         raise EncoderError(
-            f"{start}: {encoder.family.name} is not among the families that can be trained on: {known}"
+            f"{start}: {encoder.family.name} is not one of the families that pre-training can continue from: "
+            f"{known}"
         )
     return encoder
 
@@ -114,7 +115,7 @@ def _sinusoids(positions: int, width: int) -> torch.Tensor:
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> Path:
-    """Save in fp16 as ``BertForPreTraining``, with BERT's dropout switched on for fine-tuning."""
+    """Save in fp16 with its pre-training heads, with BERT's dropout switched on for fine-tuning."""
     model = model.to("cpu")
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
     model.half().save_pretrained(folder)

@@ -444,10 +444,10 @@ def distance_probes(
     seed: int,
     device: str = "auto",
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """UUAS of distance probes (:mod:`helpers.probing.structural`), smaller and trained for less long.
+    """UUAS of distance probes (:mod:`helpers.probing.structural`), smaller and trained for fewer epochs.
 
     ``states`` and ``heldout_states`` (n_layers, n_words, d) are of the sentences' words, one sentence after
-    another. The last tenth of ``train`` is left to stop training by. Returns for each layer (found,
+    another. The last tenth of ``train`` is used for early stopping. Returns for each layer (found,
     sentence) of each gold arc of ``heldout``.
     """
     n_fitted = len(train) - max(1, len(train) // 10)

@@ -13,7 +13,7 @@ _SHARE: dict[str, Any] = dict(least=0, most=1)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a pre-training run can vary. The defaults are MiniBERT's."""
+    """Everything a pre-training run can vary. The defaults are those of MiniBERT's next training."""
 
     seed: int = limited(0, "of weights, order and masks", least=0, below=2**32)
     tokens: int = limited(1_000_000_000, "wordpieces seen in all", least=1)
@@ -32,7 +32,7 @@ class Recipe:
     warmup: int = limited(500, "steps of linear warm-up; then the rate is constant", least=0)
     decay: float = limited(0.2, "share of the steps, at the end, with the rate falling to zero", **_SHARE)
     weight_decay: float = limited(0.1, "of both optimizers", **_SHARE)
-    clip: float = limited(1.0, "longest gradient", above=0)
+    clip: float = limited(1.0, "largest gradient norm", above=0)
     masked: float = limited(0.2, "share of the wordpieces", above=0, most=1)
     start: str = limited("", "encoder that is trained on, with its vocabulary and shape; none: a new one")
 

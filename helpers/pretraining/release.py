@@ -42,7 +42,7 @@ def ship(
     as shipped (float16) and writes weights, configuration, tokenizer, licence, model card and
     ``SHA256SUMS``; and into ``recorded`` the curve ``seed<n>.csv`` (:func:`curve`) and an entry in
     ``provenance.json``. ``corpus`` is the folder that the run was trained on. Raises FileNotFoundError
-    without a checkpoint.
+    without a checkpoint, ValueError for a run that goes on from another encoder.
     """
     run_folder, corpus = Path(run_folder), Path(corpus)
     if not (run_folder / training.CHECKPOINT).exists():

@@ -91,7 +91,7 @@ def write_split(texts: Iterable[list[str]], folder: Path, every: int = HELDOUT_E
         for number, paragraphs in enumerate(texts, 1):
             (train if number % every != 1 else heldout).write("\n".join(paragraphs) + "\n\n")
     if number < 2:
-        raise ValueError(f"{number} document; at least two are needed, one of them to be held out")
+        raise ValueError(f"documents found: {number}; at least two are needed, one to hold out")
 
 
 def train_tokenizer(files: list[Path], size: int) -> Any:
@@ -156,9 +156,9 @@ class EncodedCorpus:
 
 def encode(files: list[Path], tokenizer, folder: Path) -> None:
     """Tokenise text files into ``folder`` as an :class:`EncodedCorpus`, streaming."""
-    ends = np.array(tokenizer.convert_tokens_to_ids([".", "!", "?"]), dtype=np.uint16)
     if len(tokenizer) > 2**16:
         raise ValueError(f"vocabulary of {len(tokenizer)} pieces; encoded corpora hold at most 65,536")
+    ends = np.array(tokenizer.convert_tokens_to_ids([".", "!", "?"]), dtype=np.uint16)
     raw = folder / "tokens.raw"
     units, starts, total = [], [0], 0
     batch: list[list[str]] = []

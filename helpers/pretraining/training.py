@@ -7,8 +7,8 @@ On a GPU, for a billion wordpieces per seed (steps of 65,536, so that the device
 
 Run the same line again after an interruption: it goes on from ``checkpoint.pt``. Before a long run,
 ``--set tokens=2e7`` into another folder shows its speed within a minute. The encoded corpus lies in the
-store (``artifacts/encoded-text``, two bytes per wordpiece) and may be copied to a machine without the text
-by copying ``artifacts/``, as long as the text files are there too to be recognised by their hashes.
+store (``artifacts/encoded-text``, two bytes per wordpiece): copying ``artifacts/`` along with the text files
+to another machine spares encoding them again there.
 """
 
 import dataclasses
@@ -174,9 +174,9 @@ def pretrain(
     ``log.jsonl`` (see :func:`read_log`; a line every ``log_every`` steps), ``tokenizer/`` and at the end
     ``model/``. A run that finds a checkpoint goes on from it, with the same result as if it had not been
     stopped. Before decay, long inputs and pairs the recipe may then differ in ``tokens``, ``decay``,
-    ``long_share`` and ``next_sentence``. Raises ValueError for any other change, FloatingPointError when the
-    loss is no number any more, and :class:`Interrupted`, after saving, when ``stop(n)`` says so, n being the
-    steps done in this call.
+    ``long_share`` and ``next_sentence``. Raises ValueError for any other change, FloatingPointError if the
+    loss becomes NaN or infinite, and :class:`Interrupted`, after saving, when ``stop(n)`` says so, n being
+    the steps done in this call.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -335,8 +335,8 @@ def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
         raise ValueError(f"{path}: was trained with other settings ({', '.join(bound)})")
     if changed and not (old.steady(step) and new.steady(step)):
         raise ValueError(
-            f"{path}: at step {step} the schedule is or would be in its decay, long inputs or pairs; "
-            f"{', '.join(changed)} can be changed before these alone"
+            f"{path}: at step {step} the schedule has, or would have, reached its decay, long inputs or "
+            f"pairs; {', '.join(changed)} can only be changed before that"
         )
 
 
@@ -409,7 +409,7 @@ def run(
     elif start:
         if pieces is not None or (fixed := SHAPE & set(settings)):
             given = "vocabulary" if pieces is not None else ", ".join(sorted(fixed))
-            raise ValueError(f"{given}: what is trained on from {start} has its vocabulary and shape")
+            raise ValueError(f"{given}: a model continued from {start} keeps its vocabulary and shape")
         base, pieces = models.described(base), encoders.resolve(start)
     recipe = replaced(base, settings)
     begun = out / "tokenizer" if (out / CHECKPOINT).exists() else None

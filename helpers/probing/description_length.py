@@ -3,8 +3,8 @@
 Two people have the same sentences and the same states of them; one sends the labels to the other, in blocks.
 The first block costs log2 K bits per label, K labels being possible. Then both train a probe on all that has
 been sent, and its probabilities are the code of the next block. A label costs -log2 of its probability, so
-what is easy to read costs little and what a probe has to learn from many examples costs much, where accuracy
-on test data sees only what came out in the end. ``n log2 K`` bits over the bits of this code is the
+what is easy to read costs little and what a probe has to learn from many examples costs much; test accuracy
+shows only the end result. ``n log2 K`` bits over the bits of this code is the
 *compression*.
 
 The blocks consist of whole sentences, so that the intervals can be over sentences, in an order drawn at
@@ -35,7 +35,7 @@ from helpers.store import Store
 
 # The paper's: percent of the data that have been sent after each block.
 SENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.25, 12.5, 25.0, 50.0, 100.0)
-VALIDATE_EVERY = 15  # steps at least: what is sent first makes epochs of a step
+VALIDATE_EVERY = 15  # steps at least; an epoch of the first blocks is one step
 
 
 def block_ends(n: int) -> list[int]:

@@ -193,7 +193,7 @@ class Result(probes.Result):
 class ChoiceProbes(probes.SpanProbes):
     """Probes for a task of single choices, one for each layer.
 
-    The regimen is that of structural probes, from whose code that of control tasks was made: Adam, epochs,
+    The regimen is that of structural probes, on whose code that of the control tasks is based: Adam, epochs,
     the rate lowered after an epoch without a gain on the dev split; here the gain is one of accuracy, which
     is what is reported.
     """

@@ -43,7 +43,7 @@ class Reading:
         states = encoders.extract(encoder, self.sentences, cache, rows=self.rows)
         if not np.array_equal(states.record, self.sentence):
             raise ValueError(
-                f"{encoder.name} splits words otherwise than the encoder the spans were mapped for"
+                f"{encoder.name} tokenises words differently from the encoder the spans were mapped with"
             )
         return states
 

@@ -360,7 +360,7 @@ def test_what_a_run_lacks_is_not_tested():
     small = frame[frame["layer"].isna() | (frame["layer"] < 4)]  # an encoder of four blocks
     verdicts = judging.judge({"all": small}).set_index("id")
     assert verdicts.loc["freezing-order", "verdict"] == NOT_TESTED
-    assert verdicts.loc["freezing-order", "why"] == "of 4 blocks none lies where layers 9 to 10 of 12 do"
+    assert verdicts.loc["freezing-order", "why"] == "no block of 4 lies at the depth of layers 9 to 10 of 12"
     assert verdicts.loc["edge-small", "verdict"] == SUPPORTED
     with pytest.raises(ValueError, match="no results"):
         judging.judge({"all": frame[:0]})

@@ -45,8 +45,11 @@ def rsa(values, model="QA", seeds=(0,), **columns):
 def test_what_was_not_learnt_is_named_and_left_out():
     said = found(scores(Dep=0.8, NLI=0.505, QA=0.7), rsa([0.9, 0.5], "NLI"), rsa([0.9, 0.5], "QA"))
     assert said["learnt"].short == "MiniBERT learnt parsing and question answering, but not inference."
-    assert "Dep is 30.0 [29.0, 31.0] points of LAS above the best trivial score." in said["learnt"].long
-    assert said["untested"].short == "Nothing can be said of NLI."
+    assert (
+        "Dep reaches LAS 80.0, 30.0 [29.0, 31.0] points above the best baseline, the most frequent answer."
+        in said["learnt"].long
+    )
+    assert said["untested"].short == "We can conclude nothing about NLI, which did not learn its task."
     assert "NLI reaches accuracy 50.5 [49.5, 51.5]" in said["untested"].long
     assert "the 50.0 of the most frequent answer" in said["untested"].long
     assert "QA is least similar" in said["depth"].long and "NLI" not in said["depth"].long
@@ -56,9 +59,12 @@ def test_nothing_is_left_out_where_all_is_learnt_and_nothing_found_where_none_is
     said = found(scores(Dep=0.8, NLI=0.7, QA=0.7))
     assert said["learnt"].short == "MiniBERT learnt parsing, inference and question answering."
     assert said["untested"].short == "Every model learnt its task."
+    little = found(scores(Dep=0.8, NLI=0.55, QA=0.7))["learnt"].short
+    assert little == "MiniBERT learnt parsing and question answering, and inference a little."
+
     said = found(scores(Dep=0.5, NLI=0.4, QA=0.3), rsa([0.9, 0.5]))
     assert said["learnt"].short == "MiniBERT learnt none of the three tasks."
-    for name in ("probes", "depth"):
+    for name in ("probes", "trees", "depth"):
         assert "could not be" in said[name].short
     for name in ("ablations", "texts", "rates", "heads"):
         assert said[name].short.endswith("not recorded.")
@@ -95,8 +101,13 @@ def test_paired_differences_decide_where_a_run_has_them():
 
 def test_a_model_below_the_floor_is_said_to_be():
     floor = rsa([0.3, 0.3, 0.3], "Random", seeds=(1000,))
-    assert "less like Base than a random encoder" in found(LEARNT, rsa([0.9, 0.5, 0.2]), floor)["depth"].long
-    assert "random encoder" not in found(LEARNT, rsa([0.9, 0.5, 0.31]), floor)["depth"].long
+
+    def said(last):
+        return found(LEARNT, rsa([0.9, 0.5, last]), floor)["depth"].long
+
+    assert "last layer of QA is less similar to Base than a random encoder's is (0.30)" in said(0.2)
+    assert "last layer of QA is not clearly more similar to Base than a random encoder's" in said(0.305)
+    assert "random encoder" not in said(0.4)
 
 
 def test_a_change_of_the_common_direction_is_one_that_centring_takes_away():
@@ -123,28 +134,49 @@ def test_what_no_table_has_over_seeds_is_taken_over_those_of_single_seeds():
 def test_probes_count_clear_losses_gains_and_open_ones():
     of = dict(analysis="edge_probing_delta", metric="micro_f1", model="QA", seed=0)
     made = [number(v, **of, inputs=task) for task, v in (("POS", 0.0), ("SRL", -0.03), ("SPR1", 0.06))]
-    said = found(LEARNT, made)["probes"]
-    assert said.short == "Edge probes find no large loss."
-    assert said.long == (
-        "None of 3 changes in edge probes is clearly a loss of more than 3 points of F1 (clearly smaller: 1, "
-        "clear gains of more: 1, uncertain: 1)."
+    curve = rsa([0.9, 0.5])  # which says how many layers there are
+    said = found(LEARNT, curve, made)
+    assert said["probes"].short == (
+        "Probes on a mix of all layers lose little (none of 3 scores clearly falls by more than 3 points)."
     )
-    said = found(LEARNT, [*made, number(-0.08, **of, inputs="Entities")])["probes"]
-    assert said.short == "Edge probes find large losses."
-    assert "the largest −8.0 [−9.0, −7.0] of QA on Entities" in said.long
-    made += [number(0.0, **of, inputs=task) for task in ("Constituents", "Dependencies", "Relations")]
-    said = found(LEARNT, [*made, number(-0.08, **of, inputs="Entities")])["probes"]
-    assert said.short == "Most changes in edge probes are small; large losses: QA on Entities."
-    assert said.long.startswith("1 of 7 changes in edge probes is a clear loss of more than 3 points of F1, ")
+    assert said["probes"].long == (
+        "Of 3 changes in F1 of probes on a mix of all layers, none is clearly a loss of more than 3 points, "
+        "1 is clearly a gain of more, 1 is clearly smaller, 1 is uncertain."
+    )
+    assert said["answer"].short == "It keeps nearly all of it."
+    top = [number(-0.08, **of | dict(metric="micro_f1_top"), inputs="POS", layer=1)]
+    said = found(LEARNT, curve, made, top)
+    assert said["probes"].short.endswith(
+        "those on the last layer alone clearly lose more than 3 points in 1 of 1."
+    )
+    assert said["answer"].short == "Mostly it keeps it, but less of it reaches the top."
+    assert said["answer"].long.endswith("at the last layer alone 1 does.")
+    said = found(LEARNT, curve, made, [number(-0.08, **of, inputs="Entities")])
+    assert said["probes"].short == (
+        "Probes on a mix of all layers clearly lose more than 3 points in 1 of 4."
+    )
+    assert said["probes"].long.endswith("(largest loss: QA on Entities −8.0 [−9.0, −7.0]).")
+    assert said["answer"].short == "It gives some of it up."
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [(0.1, "easier to read"), (-0.1, "harder to read"), (0.005, "no clearer and no")]
+    ("changes", "short", "long"),
+    [
+        ((0.0, 0.1), "easier to read off the last layer of Dep", "clearly rises (+10.0"),
+        ((0.0, -0.1), "harder off the last layer of Dep", "clearly falls (−10.0"),
+        ((0.0, 0.005), "as easy to read as before", "does not clearly change"),
+        ((-0.05, -0.04, 0.0, -0.02, 0.1), "and harder off lower layers of Dep", "at layers 0 and 1 and 3 it"),
+        (
+            (-0.05, -0.04, -0.02, 0.0, 0.1),
+            "and harder off",
+            "at layers 0 to 2 it clearly falls (by 2.0 to 5.0",
+        ),
+    ],
 )
-def test_trees_at_the_last_layer(change, words):
-    made = rows([0.0, change], analysis="structural_probe_delta", metric="uuas", model="Dep", seed=0)
-    said = found(LEARNT, made)["probes"]
-    assert words in said.long and ("fade" in said.short) is (change == -0.1)
+def test_trees_by_layer(changes, short, long):
+    made = rows(list(changes), analysis="structural_probe_delta", metric="uuas", model="Dep", seed=0)
+    said = found(LEARNT, made)["trees"]
+    assert short in said.short and long in said.long
 
 
 def test_ablations_of_halves_of_the_stack():
@@ -156,10 +188,10 @@ def test_ablations_of_halves_of_the_stack():
     same, less = frozen("QA", 0.7, 0.7, 0.5), frozen("Dep", 0.8, 0.7, 0.4)
     said = found(LEARNT, same)["ablations"]
     assert said.short == "Half the stack can be frozen or removed at no clear cost (one fine-tuning seed)."
-    assert "Freezing layers 0 to 6 has no clear effect on QA (F1 0.0 [" in said.long
+    assert "Freezing layers 0 to 6 has no clear effect on QA (0.0 [" in said.long
     said = found(LEARNT, same, less)["ablations"]
     assert said.short == "Which half of the stack is needed depends on the task (one fine-tuning seed)."
-    assert "lowers the score of Dep (LAS −10.0 [" in said.long and "one fine-tuning seed" in said.long
+    assert "lowers the score of Dep (−10.0 [" in said.long and "one fine-tuning seed" in said.long
     said = found(LEARNT, frozen("Dep", 0.8, 0.7, 0.4, seeds=(0, 1)))["ablations"]
     assert said.short == "Every task needs both halves of the stack."
     assert "seed" not in said.long
@@ -168,7 +200,8 @@ def test_ablations_of_halves_of_the_stack():
 
 
 @pytest.mark.parametrize(
-    ("gap", "words"), [(-0.1, "further from Base"), (0.1, "nearer to Base"), (0.0, "no clear difference")]
+    ("gap", "words"),
+    [(-0.1, "less similar to Base"), (0.1, "more similar to Base"), (0.0, "no clear difference")],
 )
 def test_gaps_between_texts_are_beyond_those_of_a_random_encoder(gap, words):
     of = dict(analysis="out_of_domain_gap", metric="rsa_gap", inputs="format", task="squad")
@@ -191,15 +224,15 @@ def test_a_rate_has_an_effect_where_it_moves_a_model_further_than_another_seed_d
     moved = said((0.6, 0.65, 0.62), larger, smaller)
     assert (
         moved.short == "The learning rate matters for QA."
-        and "At the larger rate QA lies further" in moved.long
+        and "At the larger rate QA is less similar" in moved.long
     )
     assert "0.80 [0.79, 0.81] at rate 3e-05" in moved.long and "seeds differ by 0.05" in moved.long
     within = said((0.6, 0.85, 0.62), larger, smaller)
     assert (
-        within.short == "No effect of the learning rate is shown." and "no more than its seeds" in within.long
+        within.short == "No effect of the learning rate is shown." and "no more than two seeds" in within.long
     )
     assert "not known" in said((0.6,), larger, smaller).long
-    assert "has not learnt" in said((0.6, 0.65), at("0.0001", 0.6, 0.5), smaller).long
+    assert "did not learn" in said((0.6, 0.65), at("0.0001", 0.6, 0.5), smaller).long
     assert "not recorded" in said((0.6, 0.65)).short
 
 
@@ -210,7 +243,7 @@ def test_what_a_rate_of_its_own_gives_the_head_of_a_frozen_encoder(own, helps):
     ends = [number(v, **of, inputs=i, layer=11) for i, v in (("one_rate", 0.5), ("tuned_head", own))]
     said = found(LEARNT, [whole, *ends])["heads"]
     assert ("undertrained head" in said.short) is helps
-    assert ("scores more at" if helps else "scores not clearly more at") in said.long
+    assert ("scores higher when" if helps else "scores not clearly higher when") in said.long
 
 
 @pytest.mark.parametrize(("own", "random"), [(0.1, 0.2), (0.0, 0.2), (-0.1, -0.2)])
@@ -218,7 +251,7 @@ def test_a_gap_that_only_the_random_encoders_makes_is_called_that(own, random):
     of = dict(analysis="out_of_domain_gap", metric="rsa_gap", inputs="format", task="squad")
     made = rows([own] * 12, **of, model="QA", seed=0) + rows([random] * 12, **of, model="Random", seed=1000)
     said = found(LEARNT, made)["texts"]
-    assert "only once the gap of a random encoder" in said.long and said.short.startswith("No model")
+    assert "only after subtracting a random encoder" in said.long and said.short.startswith("No model")
 
 
 def test_what_the_blocks_do_is_said_only_where_it_was_measured():
@@ -228,13 +261,13 @@ def test_what_the_blocks_do_is_said_only_where_it_was_measured():
 
     assert "was not recorded" in findings.blocks(Run({"all": results.table(rsa([0.9]))}))
     assert findings.blocks(base(0.5, 0.9)).startswith("Each of the 2 blocks")
-    assert findings.blocks(base(0.5, 0.995)).startswith("1 of the 2 blocks of Base does next to nothing")
+    assert findings.blocks(base(0.5, 0.995)).startswith("1 of the 2 blocks of Base does almost nothing")
     assert findings.blocks(base(0.999, 0.9, 0.995)).endswith("by this measure: 0 and 2.")
 
 
 def test_the_recorded_run_is_spoken_of_by_its_own_verdicts():
     said = findings.recorded()
-    assert {"learnt", "untested", "verdicts"} < set(said)
+    assert {"answer", "learnt", "untested", "verdicts"} < set(said)
     assert all(f.short.endswith(".") and "nan" not in f.long for f in said.values())
     tables = results.recorded_run()
     able = findings.learnt(Run(tables))
@@ -260,5 +293,5 @@ def test_what_the_pages_run_lacks_is_shown_of_another_run_by_name(tmp_path, monk
         results.run_with("rsa", "none")
     own, shown = (findings.recorded("other")["rates"], findings.shown("rates", "rsa_by_rate"))
     assert shown.short[len("With MiniBERT, ") :].lower() == own.short.lower()
-    assert shown.long == f"{own.long} These are numbers of MiniBERT."
+    assert shown.long == f"{own.long} These numbers are from MiniBERT."
     assert findings.shown("depth", "rsa") == findings.recorded("pages")["depth"]

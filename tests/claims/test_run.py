@@ -70,9 +70,9 @@ def test_a_span_of_layers_is_one_of_depth():
     six = Run({"all": results.table(curve(*[0.9] * 6))})
     assert {span: six.layers(*span) for span in spans} == spans
     assert Run({"all": results.table(curve(*[0.9] * 24))}).layers(8, 10) == [17, 18, 19, 20, 21]
-    with pytest.raises(Lacking, match="of 4 blocks none lies where layers 9 to 10 of 12 do"):
+    with pytest.raises(Lacking, match="no block of 4 lies at the depth of layers 9 to 10 of 12"):
         Run({"all": results.table(curve(*[0.9] * 4))}).layers(9, 10)
-    with pytest.raises(Lacking, match="of 4 blocks"):
+    with pytest.raises(Lacking, match="no block of 4"):
         Run({"all": results.table(curve(*[0.9] * 4))}).layer(10)
 
 

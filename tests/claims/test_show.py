@@ -60,7 +60,7 @@ def test_the_depths_of_another_encoders_layers_are_said():
 
     assert show.depths(tables(12), "Mine") == ""
     text = show.depths(tables(6), "Mine")
-    assert text.startswith("Mine has 6 blocks, and each stands for the layers of twelve at its share of ")
+    assert text.startswith("Mine has 6 blocks. What a claim says of a layer of twelve is read at the same ")
     assert "1 at 0, 2 at 0, 3 at 1, " in text and text.endswith("10 at 4, 11 at 5.")
 
 

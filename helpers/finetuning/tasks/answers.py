@@ -249,10 +249,11 @@ def best_span(starts: np.ndarray, ends: np.ndarray, window: Window) -> dict[str,
     """
     best = None
     n = len(window.spans)
-    for first in np.argsort(-starts, kind="stable")[:N_BEST] - window.first:
+    firsts, lasts = (np.argsort(-logits, kind="stable")[:N_BEST] - window.first for logits in (starts, ends))
+    for first in firsts:
         if not (0 <= first < n and window.best[first]):
             continue
-        for last in np.argsort(-ends, kind="stable")[:N_BEST] - window.first:
+        for last in lasts:
             if not first <= last < min(n, first + MAX_ANSWER):
                 continue
             score = float(starts[first + window.first] + ends[last + window.first])
