@@ -298,7 +298,7 @@ def _data(options: argparse.Namespace) -> int:
         )
         print(f"{'':<14} from {row['source']}, {size}; splits {', '.join(row['splits'])}")
         for file in row["files"]:
-            print(f"{'':<14} {file['file']}  SHA-256 {file['sha256'] or 'recorded at the first download'}")
+            print(f"{'':<14} {file.name}  SHA-256 {file.sha256}")
         if row["note"]:
             print(f"{'':<14} {row['note']}")
     return 0

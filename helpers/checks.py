@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from helpers import analyses, encoders, results, statistics
+from helpers import analyses, encoders, results
 from helpers.analyses import structural
-from helpers.analyses.finetuning import probed_models
 from helpers.claims.findings import listed
 from helpers.claims.run import IDLE, Run
 from helpers.corpora.records import Sentence
@@ -20,7 +19,7 @@ from helpers.encoders import Encoder
 from helpers.pretraining.quality import chain_baseline
 from helpers.profiles import PROFILES, Profile
 from helpers.results import format_number
-from helpers.vocabulary import MODELS, RANDOM_SEED
+from helpers.vocabulary import MODELS
 
 GOOD, LOOK = "good", "look"
 UNKNOWN = 0.01  # share of words without pieces from which the tokenizer is in doubt
@@ -184,28 +183,9 @@ def _text(row: pd.Series) -> str:
 def untuned_trees(settings: Profile) -> pd.DataFrame:
     """UUAS of every layer of Base and of random weights: the rows that
     :func:`helpers.analyses.structural_probes` has of them, by the same probes out of the store."""
-    bank, curves = structural.treebank(settings), {}
-    for model, _, _, encoder in probed_models(settings, []):
-        scores, n = structural.distance_scores(settings, bank, encoder)
-        curves[model] = scores["uuas"]
-    rows, common = [], dict(metric="uuas", task="", n=n)
-    base, random = curves["Base"], curves["Random"]
-    for layer, here in base.items():
-        at = common | dict(layer=layer)
-        rows += [
-            at | dict(analysis="structural_probe", model="Base") | here.numbers(),
-            at
-            | dict(analysis="structural_probe", model="Random", seed=RANDOM_SEED)
-            | random[layer].numbers(),
-        ]
-        delta = at | dict(analysis="structural_probe_delta")
-        gap = statistics.difference(random[layer], here)
-        rows.append(delta | dict(model="Random", seed=RANDOM_SEED) | gap.numbers())
-        if layer >= 0:
-            rows.append(delta | dict(model="Lexical") | statistics.difference(base[-1], here).numbers())
-        else:
-            rows.append(at | dict(analysis="structural_probe", model="Lexical") | here.numbers())
-    return results.table(rows)
+    once = replace(settings, probe_seeds=settings.probe_seeds[:1])
+    rows = structural.rows(once, structural.treebank(once), tuned=[], kinds=["distance"])
+    return results.select(results.table(list(rows)), metric="uuas")
 
 
 def fitted(settings: Profile, encoder: Encoder) -> Profile:

@@ -1,4 +1,4 @@
-"""The handout of a class: every notebook without its solutions."""
+"""The handout of a class: every notebook without its solutions, and without markup that only pages show."""
 
 import copy
 import json
@@ -19,6 +19,9 @@ _DIRECTIVE = re.compile(
 _LABEL = re.compile(r"^:label: *(\S+)", re.M)
 _PYTHON = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 _TO_A_PAGE = re.compile(r"\[([^\]]*)\]\([^)\s]+\.md\)")
+_ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`")
+_BOX = re.compile(r"^:::\{(\w+)\} *([^\n]*)\n(?::\w+:[^\n]*\n)*(.*?)^::: *$\n?", re.M | re.S)
+_TARGET = re.compile(r"^\([a-z-]+\)=\n", re.M)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ def exercises(notebook: dict[str, Any]) -> list[Exercise]:
 def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
     """A notebook, as JSON, without solutions: each exercise is a cell, and below it an empty one for code.
 
-    What stands around the exercises stays as it is; links to pages that a handout lacks become plain text.
+    The text around the exercises becomes plain Markdown, as JupyterLab shows it: boxes get their titles in
+    bold, references their names, and numbers that only the built page fills in an ellipsis.
     """
     made = copy.deepcopy(pages.prefaced(notebook))
     made["cells"] = [new for cell in made["cells"] for new in _handed_out(cell)]
@@ -73,19 +77,19 @@ def _handed_out(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if cell["cell_type"] != "markdown":
         yield cell
         return
-    source = _TO_A_PAGE.sub(r"\1", source)
     parts, at = [], 0
     for found in _DIRECTIVE.finditer(source):
         parts.append(("text", source[at : found.start()]))
         if found[1] == "exercise":
-            parts.append(("exercise", f"**Exercise** ({found[2].strip()})\n\n{found[4].strip()}"))
+            parts.append(("exercise", f"**Exercise** ({found[2].strip()})\n\n{_plain(found[4].strip())}"))
         at = found.end()
     parts.append(("text", source[at:]))
     number = 0
     for kind, text in parts:
         if not text.strip():
             continue
-        yield cell | {"source": text.strip("\n"), "id": _id(cell, number)}
+        shown = text if kind == "exercise" else _plain(text)
+        yield cell | {"source": shown.strip("\n"), "id": _id(cell, number)}
         number += 1
         if kind == "exercise":
             yield {
@@ -97,6 +101,26 @@ def _handed_out(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "source": ANSWER,
             }
             number += 1
+
+
+def _plain(source: str) -> str:
+    """Markdown without MyST's roles, boxes and targets, and without links to pages that a handout lacks."""
+
+    def role(found: re.Match[str]) -> str:
+        kind, text = found[1], found[2]
+        name = re.sub(r" *<[^>]*>$", "", text)  # of "name <target>"
+        if kind == "glue:text":
+            return "…"
+        if kind.startswith("cite"):
+            return f"[{', '.join(key.strip() for key in text.split(','))}]"
+        if kind == "numref":
+            return "the figure above"
+        return f"`{name.lstrip('~')}`" if kind.startswith("py:") else name
+
+    def box(found: re.Match[str]) -> str:
+        return f"**{found[2].strip() or found[1].capitalize()}**\n\n{found[3].strip()}\n"
+
+    return _ROLE.sub(role, _BOX.sub(box, _TARGET.sub("", _TO_A_PAGE.sub(r"\1", source))))
 
 
 def _id(cell: dict[str, Any], number: int) -> str:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,16 +48,9 @@ def use_style() -> None:
     plt.style.use(STYLE)
 
 
-def grid(
-    n: int,
-    *,
-    rows: int = 1,
-    height: float = 2.2,
-    sharex: bool = False,
-    sharey: bool | Literal["row"] = False,
-) -> np.ndarray:
-    """``n`` panels of ``height`` inches as an array of Axes: two per row, one for at least ``rows`` rows."""
-    columns = min(COLUMNS, -(-n // rows))
+def grid(n: int, *, height: float = 2.2, sharex: bool = False, sharey: bool = False) -> np.ndarray:
+    """``n`` panels of ``height`` inches as an array of Axes, at most two per row."""
+    columns = min(COLUMNS, n)
     rows = -(-n // columns)
     size = (WIDTH, rows * height)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
@@ -147,20 +140,19 @@ def panels(
     draw: Callable[..., Axes],
     *,
     paper: Iterable[tuple[str, pd.DataFrame]] = (),
-    rows: int = 1,
     height: float = 2.2,
-    sharey: bool | Literal["row"] = False,
+    sharey: bool = False,
 ) -> np.ndarray:
     """A panel for each group with its name as title, drawn by ``draw(frame, ax)``; one legend for all.
 
     ``groups`` are names and frames, as ``DataFrame.groupby`` yields them; those of ``paper`` are drawn with
     ``dashed=True`` into the panels of the same names, and share an entry of the legend. The label of the
     horizontal axis stands once, below all panels, and a vertical axis has one where it differs from the one
-    to its left. Names of metrics are spelled out. ``rows`` and ``height`` are as in :func:`grid`. Returns the
+    to its left. Names of metrics are spelled out. ``height`` is as in :func:`grid`. Returns the
     Axes, in order.
     """
     groups, dashed = list(groups), {name: frame for name, frame in paper}
-    axes = grid(len(groups), rows=rows, height=height, sharex=True, sharey=sharey)
+    axes = grid(len(groups), height=height, sharex=True, sharey=sharey)
     theirs = {}
     for (name, frame), ax in zip(groups, axes, strict=True):
         draw(frame, ax)
@@ -511,7 +503,7 @@ def measure_curves(frame: pd.DataFrame, measures: dict[str, str], paper: pd.Data
     curves, chance = by_analysis["similarity_measures"], by_analysis["similarity_by_chance"]
     groups = [(title, curves[curves["metric"] == metric]) for metric, title in measures.items()]
     printed = [(measures["rsa_pearson"], paper)]
-    axes = panels(groups, layer_curves, paper=printed, rows=-(-len(groups) // 2), height=2.7, sharey=True)
+    axes = panels(groups, layer_curves, paper=printed, height=2.7, sharey=True)
     for ax, metric in zip(axes, measures, strict=True):
         rows = chance[chance["metric"] == metric].sort_values("layer")
         ax.plot(rows["layer"].to_numpy(dtype=float), rows["value"], color="0.3", linestyle=":")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from helpers import progress, provenance, store
 from helpers.profiles import Profile
+from helpers.validation import unknown
 from helpers.vocabulary import LAST, MODELS, ORDER
 
 COLUMNS = [
@@ -38,28 +39,17 @@ def table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).astype(_INTEGERS)
 
 
-def select(
-    frame: pd.DataFrame,
-    *,
-    analysis: Any = None,
-    metric: Any = None,
-    model: Any = None,
-    task: Any = None,
-    inputs: Any = None,
-    layer: Any = None,
-    seed: Any = None,
-) -> pd.DataFrame:
-    """The rows that have the given values, in their order.
+def select(frame: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
+    """The rows that have the given values in the columns of these names, in their order.
 
     Each value may be one or several (any iterable but a string). ``None`` leaves a column alone; ``pd.NA``
     matches rows that are empty in it, as Base's are in ``seed``. Raises ValueError, listing the valid ones,
-    for a value that does not occur in the column.
+    for a column that results lack or a value that does not occur in its column.
     """
-    wanted = dict(
-        analysis=analysis, metric=metric, model=model, task=task, inputs=inputs, layer=layer, seed=seed
-    )
     keep = pd.Series(True, index=frame.index)
     for column, values in wanted.items():
+        if column not in COLUMNS:
+            raise ValueError(unknown("column", column, COLUMNS))
         if values is not None:
             keep &= _matches(frame[column], list(values) if pd.api.types.is_list_like(values) else [values])
     return frame[keep]
@@ -77,12 +67,12 @@ def _matches(column: pd.Series, values: list[Hashable]) -> pd.Series:
     return matches | empty if with_empty else matches
 
 
-def one_seed(frame: pd.DataFrame, seed: int | None = None) -> pd.DataFrame:
-    """The rows of one fine-tuning seed, the lowest by default, with those of models that are not tuned and
-    those that belong to no single seed."""
+def one_seed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first fine-tuning seed, with those of models that are not tuned and those that belong
+    to no single seed."""
     tuned = frame["model"].isin(MODELS)
-    chosen = frame.loc[tuned, "seed"].min() if seed is None else seed
-    return frame[~tuned | frame["seed"].isna() | frame["seed"].isin([chosen])]
+    first = frame.loc[tuned, "seed"].min()
+    return frame[~tuned | frame["seed"].isna() | frame["seed"].isin([first])]
 
 
 def wide(frame: pd.DataFrame, index: str, columns: str = "model", values: str = "value") -> pd.DataFrame:

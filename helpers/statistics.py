@@ -128,27 +128,22 @@ def rsa_bootstrap(
     y: ArrayLike,
     groups: ArrayLike,
     *,
-    kernel: str = "cosine",
     n_resamples: int = 1000,
     seed: int,
 ) -> Estimate:
-    """:func:`helpers.similarity.rsa` (Pearson) with its interval by bootstrap over sentences.
+    """:func:`helpers.similarity.rsa` (of cosines, Pearson) with its interval by bootstrap over sentences.
 
     ``x`` (n_tokens, d1), ``y`` (n_tokens, d2), ``groups`` (n_tokens,) the sentence of each token. A
     sentence drawn k times stands for k sentences, whose copies are not compared with one another
     (:func:`helpers.similarity.rsa_weighted`). Estimates made with the same ``groups``, ``seed`` and
     ``n_resamples`` are of the same resamples, so that :func:`difference` of two is paired. A transform
-    (:func:`helpers.similarity.transform`) applied before is held fixed.
-
-    Inner-product kernels take :func:`helpers.similarity.rsa_resampled`'s O(n d^2), "euclidean" visits all
-    pairs.
+    (:func:`helpers.similarity.transform`) applied before is held fixed. Takes O(n d^2)
+    (:func:`helpers.similarity.rsa_resampled`).
     """
     groups = np.asarray(groups)
     weights = resamples(len(np.unique(groups)), n_resamples, seed)
-    distance = kernel in similarity.KERNELS and similarity.KERNELS[kernel].distance
-    resample = similarity.rsa_weighted if distance else similarity.rsa_resampled
     once = np.ones((1, weights.shape[1]), weights.dtype)  # each sentence once: RSA itself
-    value, *samples = resample(x, y, groups, np.concatenate([once, weights]), kernel=kernel)
+    value, *samples = similarity.rsa_resampled(x, y, groups, np.concatenate([once, weights]))
     return estimate(value, np.array(samples), weights, seed)
 
 

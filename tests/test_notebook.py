@@ -134,11 +134,11 @@ def test_recipes_are_described_by_task():
     table = notebook.recipes(quick.tasks).set_index("model")
     assert table.index.tolist() == [task.model for task in quick.tasks]
     own = quick.task("NLI")
-    assert table.loc["NLI", "of the output"] == own.recipe.head_learning_rate
+    assert table.loc["NLI", "head learning rate"] == own.recipe.head_learning_rate
     assert table.loc["NLI", "training records"] == own.train_limit
     task = dataclasses.replace(own, train_limit=None, recipe=profiles.TuningRecipe())
     (row,) = notebook.recipes([task]).to_dict("records")
-    assert row["training records"] == "all" and row["of the output"] == row["learning rate"]
+    assert row["training records"] == "all" and row["head learning rate"] == row["learning rate"]
     assert row["dropout"] == "the encoder's own"
 
 
@@ -166,7 +166,7 @@ def test_scores_to_draw_are_the_first_seeds_headlines_with_baselines_and_the_pap
         ("Dep", "previous word", 0.7),
         ("NLI", "fine-tuned", 0.7),
         ("QA", "fine-tuned", 0.7),
-        ("QA", "words or a part of the input", 0.1),
+        ("QA", "simple classifiers", 0.1),
     ]
     assert set(dots["label"]) == {"Dep: LAS on ud-ewt", "NLI: accuracy on t", "QA: F1 on t"}
     assert (dots["kind"].str.startswith("the paper's")).sum() == len(results.paper("finetuning"))

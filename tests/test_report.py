@@ -273,7 +273,7 @@ def between(*high):
 
 def test_idle_blocks_are_named():
     idle = checks.blocks_work(between(0.7, 0.995, 0.9, 0.999))
-    assert idle.state == checks.LOOK and idle.found.startswith("2 of 4 blocks (1 and 3) do next to nothing")
+    assert idle.state == checks.LOOK and idle.found.startswith("2 of 4 blocks (1 and 3) do almost nothing")
     assert "block 0 changes most, RSA to the layer below 0.690" in idle.found
     assert checks.blocks_work(between(0.7, 0.9)).state == checks.GOOD
 
@@ -307,7 +307,7 @@ def trees(base=(0.3, 0.5), random=(0.3, 0.3), half=0.05):
 def test_trees_have_to_be_clear_of_what_knows_none(base, random, chain, lacking):
     check = checks.trees_begin(trees(base, random)["structural_probe"], chain)
     assert check.state == (checks.LOOK if lacking else checks.GOOD)
-    assert f"not surely above {lacking}." in check.means if lacking else "clear of" in check.means
+    assert f"not clearly above {lacking}." in check.means if lacking else "clear of" in check.means
 
 
 def test_untuned_trees_are_the_analysis_own(settings):

@@ -193,14 +193,14 @@ def test_values_that_do_not_occur_are_refused_with_those_that_do(frame):
         results.select(frame, layer=3)
     with pytest.raises(ValueError, match="no row has model missing"):
         results.select(frame, model=pd.NA)
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="unknown column 'modle' .did you mean 'model'"):
         results.select(frame, modle="NLI")
 
 
 def test_one_seed_keeps_what_was_not_tuned(frame):
-    for seed, chosen in ((0, results.one_seed(frame)), (1, results.one_seed(frame, 1))):
-        tuned = chosen[chosen["model"].isin(["NLI", "Dep"])]
-        assert set(tuned["seed"].dropna()) == {seed} and len(chosen) == 13
+    chosen = results.one_seed(frame)
+    tuned = chosen[chosen["model"].isin(["NLI", "Dep"])]
+    assert set(tuned["seed"].dropna()) == {0} and len(chosen) == 13
     assert set(chosen["model"]) == set(frame["model"])
     assert "rsa_between_seeds" in set(chosen["analysis"])
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,17 +165,24 @@ def structural_probes(settings: Profile) -> tuple[Rows, dict[str, Any]]:
         lengths=len(np.intersect1d(bank.arrays("test")[1], structural.LENGTHS)),  # in the means over lengths
         data=bank.digest,
     )
-    return _rows(settings, bank), details
+    return rows(settings, bank), details
 
 
-def _rows(settings: Profile, bank: Treebank) -> Rows:
+def rows(
+    settings: Profile,
+    bank: Treebank,
+    *,
+    tuned: Sequence[int] | None = None,
+    kinds: Sequence[str] = structural.KINDS,
+) -> Rows:
+    """The rows of :func:`structural_probes`, of probes of these kinds and these fine-tuning seeds."""
     _, lengths, _ = bank.arrays("test")
     base: dict[tuple[str, int], Estimate] = {}
     seeds = Seeds()
-    for model, task, seed, encoder in probed_models(settings):
+    for model, task, seed, encoder in probed_models(settings, tuned):
         once = seed not in (None, probing_seeds(settings)[0])
         bottom = encoder.layers[0]
-        folders = probes(settings, bank, encoder, settings.probe_seeds[: 1 if once else None])
+        folders = probes(settings, bank, encoder, settings.probe_seeds[: 1 if once else None], kinds)
         for (kind, probe_seed), folder in folders.items():
             for metric, by_layer in estimates(folder, kind, lengths, settings.n_bootstrap).items():
                 gaps: dict[int, Estimate] = {}
@@ -255,7 +262,7 @@ def predicted_trees(
         if layer not in encoder.layers:
             raise ValueError(f"unknown layer {layer}; valid: {encoder.layers[0]} to {encoder.layers[-1]}")
         seed = settings.probe_seeds[0]
-        folder = probes(settings, bank, encoder, [seed])["distance", seed]
+        folder = probes(settings, bank, encoder, [seed], ["distance"])["distance", seed]
         with np.load(folder / "scores.npz") as scores:
             edges = scores["edges"][encoder.layers.index(layer)]
         for i, drawn in zip(chosen, trees, strict=True):

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -78,14 +77,19 @@ class Run:
         other.seed = seed
         return other
 
+    def find(
+        self, analysis: str, metric: str, model: str, inputs: str = "", layer: int | None = None
+    ) -> Number | None:
+        """The number of this seed, or of none (untuned models have none); None if the run lacks it."""
+        key = (analysis, metric, model, inputs, layer)
+        return self._numbers.get((*key, self.seed)) or self._numbers.get((*key, None))
+
     def get(
         self, analysis: str, metric: str, model: str, inputs: str = "", layer: int | None = None
     ) -> Number:
-        """The number of this seed, or of none (untuned models have none). Raises :class:`Lacking`."""
-        for seed in (self.seed, None):
-            number = self._numbers.get((analysis, metric, model, inputs, layer, seed))
-            if number is not None:
-                return number
+        """As :meth:`find`, but raises :class:`Lacking`."""
+        if number := self.find(analysis, metric, model, inputs, layer):
+            return number
         where = "" if layer is None else f" at layer {layer}"
         raise Lacking(f"no {metric} of {model}{f' on {inputs}' if inputs else ''}{where} in {analysis}")
 
@@ -113,18 +117,10 @@ class Run:
         return self.layers(number - 1, number)[-1]
 
     def idle_blocks(self) -> list[int]:
-        """Blocks of Base whose output is not surely unlike their input; none if that was not measured."""
+        """Blocks of Base whose output is not clearly unlike their input; none if that was not measured."""
         key = ("rsa_between_layers", "rsa_pearson", "Base", "")
-        measured = {k: self.get(*key, k) for k in range(self.last + 1) if self.has(*key, k)}
-        return [k for k, similarity in measured.items() if not similarity.high < IDLE]
-
-    def has(self, *key: Any) -> bool:
-        """Whether :meth:`get` has a number for these arguments."""
-        try:
-            self.get(*key)
-        except Lacking:
-            return False
-        return True
+        measured = {k: self.find(*key, k) for k in range(self.last + 1)}
+        return [k for k, similarity in measured.items() if similarity and not similarity.high < IDLE]
 
     def inputs(self, analysis: str, metric: str, model: str) -> list[str]:
         """The ``inputs`` for which there are numbers of this seed, or of none."""
@@ -166,7 +162,7 @@ class Run:
         return self.get(analysis, HEADLINE[model], model, self._rate(analysis, model, layer), layer)
 
     def _rate(self, analysis: str, model: str, layer: int) -> str:
-        return "one_rate" if self.has(analysis, HEADLINE[model], model, "one_rate", layer) else ""
+        return "one_rate" if self.find(analysis, HEADLINE[model], model, "one_rate", layer) else ""
 
     def gain(self, model: str, analysis: str = "finetuning") -> Number:
         """A model's :meth:`score` minus the best trivial one."""
@@ -175,9 +171,7 @@ class Run:
     def loss(self, analysis: str, model: str, layer: int) -> Number:
         """Score without an ablation minus the score with it, paired."""
         paired = (analysis, "loss", model, self._rate(analysis, model, layer), layer)
-        if self.has(*paired):
-            return self.get(*paired)
-        return self.score(model, analysis) - self.ablated(analysis, model, layer)
+        return self.find(*paired) or self.score(model, analysis) - self.ablated(analysis, model, layer)
 
     def share_lost(self, analysis: str, model: str, layer: int) -> Number:
         """:meth:`loss` as a share of what the model gains over the trivial score."""
@@ -187,7 +181,7 @@ class Run:
     def ablated_layers(self, analysis: str, model: str, layers: Iterable[int]) -> list[int]:
         """Those of the layers that an ablation was run at. Raises :class:`Lacking` if none was."""
         layers, key = list(layers), (analysis, HEADLINE[model], model)
-        there = [k for k in layers if self.has(*key, "one_rate", k) or self.has(*key, "", k)]
+        there = [k for k in layers if self.find(*key, "one_rate", k) or self.find(*key, "", k)]
         if not there:
             raise Lacking(f"{analysis} of {model} was run at none of the layers {layers[0]} to {layers[-1]}")
         return there
@@ -219,14 +213,12 @@ class Run:
     def edge_minus_half(self, model: str, task: str, baseline: str) -> Number:
         """Change in a probing task's F1 minus half of a baseline's, paired."""
         paired = ("edge_probing_contrast", f"micro_f1_minus_half_{baseline.lower()}", model, task)
-        if self.has(*paired):
-            return self.get(*paired)
-        return self.edge(model, task) - self.edge(baseline, task) * 0.5
+        return self.find(*paired) or self.edge(model, task) - self.edge(baseline, task) * 0.5
 
     def edge_tasks(self, model: str, tasks: Iterable[str]) -> list[str]:
         """Those of the probing tasks that were run. Raises :class:`Lacking` if none was."""
         tasks = list(tasks)
-        there = [t for t in tasks if self.has("edge_probing_delta", "micro_f1", model, t)]
+        there = [t for t in tasks if self.find("edge_probing_delta", "micro_f1", model, t)]
         if not there:
             raise Lacking(f"no edge probes of {model} on {', '.join(tasks)}")
         return there
@@ -238,8 +230,8 @@ class Run:
     def structure_last_minus(self, model: str, metric: str, layer: int) -> Number:
         """That change at the last layer minus its mean over layers 0 to ``layer``, paired."""
         paired = ("structural_probe_contrast", metric, model, "", layer)
-        if self.has(*paired):
-            return self.get(*paired)
+        if there := self.find(*paired):
+            return there
         lower = mean(self.structure(model, metric, k) for k in range(layer + 1))
         return self.structure(model, metric, self.last) - lower
 
@@ -279,8 +271,7 @@ class Run:
         return self.of_seed(high).rsa(model, layer) - self.of_seed(low).rsa(model, layer)
 
     def _contrast(self, model: str, inputs: str, layer: int) -> Number | None:
-        key = ("rsa_contrast", "rsa_pearson", model, inputs, layer)
-        return self.get(*key) if self.has(*key) else None
+        return self.find("rsa_contrast", "rsa_pearson", model, inputs, layer)
 
     def domain_gap(self, model: str, control: str, layer: int) -> Number:
         """RSA in domain minus RSA out of domain, minus the same of the random encoder, paired.
@@ -288,11 +279,11 @@ class Run:
         As it is where the run has no random encoder, as the paper.
         """
         analysis, at = "out_of_domain_gap", (control, layer)
-        if self.has(analysis, "rsa_gap_minus_random", model, *at):
-            return self.get(analysis, "rsa_gap_minus_random", model, *at)
+        if paired := self.find(analysis, "rsa_gap_minus_random", model, *at):
+            return paired
         gap = self.get(analysis, "rsa_gap", model, *at)
-        yardstick = (analysis, "rsa_gap", f"Random, {self._tasks.get(model)}", *at)
-        return gap - self.get(*yardstick) if self.has(*yardstick) else gap
+        yardstick = self.find(analysis, "rsa_gap", f"Random, {self._tasks.get(model)}", *at)
+        return gap - yardstick if yardstick else gap
 
     def domain_control(self, model: str) -> str:
         """The comparison of texts of equal format and length, or the paper's where the run has no such."""

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from helpers.claims.claims import CLAIMS
 from helpers.claims.judging import CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE, NOT_TESTED, SUPPORTED
 from helpers.claims.run import Lacking, Run
 from helpers.vocabulary import LAST, MODELS
@@ -19,18 +18,6 @@ COLOURS = {SUPPORTED: "#cfe8dc", CONTRADICTED: "#f9d5c4", INCONCLUSIVE: "#ececec
 def marked(verdict: str, words: str = "") -> str:
     """A verdict, or the words for it, with its symbol, which makes it readable without colour."""
     return f"{MARKS[verdict]} {words or verdict}"
-
-
-def compare(judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Verdicts of several runs: one row per claim (index: its id), one column per run, with marks.
-
-    ``judged`` holds for each run what :func:`helpers.claims.judging.judge` returns.
-    """
-    columns = {
-        name: pd.Series(map(marked, frame["verdict"], frame["in_words"]), index=frame["id"])
-        for name, frame in judged.items()
-    }
-    return pd.DataFrame(columns, index=pd.Index([claim.id for claim in CLAIMS], name="id"))
 
 
 def by_model(judged: pd.DataFrame) -> pd.DataFrame:
@@ -82,10 +69,10 @@ def detailed(judged: pd.DataFrame) -> Styler:
         "claim": judged["claim"] + "<br><small>" + judged["where"] + "</small>",
         "the paper": judged["paper"].str.replace("; ", "<br>"),
         "ours": judged["ours"].str.replace("; ", "<br>"),
-        "verdict": compare({"ours": judged}).loc[judged["id"], "ours"].set_axis(judged.index)
-        + "<br><small>"
-        + judged["why"]
-        + "</small>",
+        "verdict": [
+            f"{marked(verdict, words)}<br><small>{why}</small>"
+            for verdict, words, why in zip(judged["verdict"], judged["in_words"], judged["why"], strict=True)
+        ],
     }
     return styled(pd.DataFrame(lines))
 

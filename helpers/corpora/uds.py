@@ -170,7 +170,7 @@ def check_split(split: str) -> None:
 def fingerprint(wheel: str | Path | None = None) -> str:
     """SHA-256 of a wheel, by default of the one that is downloaded (which need not be there)."""
     if wheel is None:
-        return fetch.checksums("decomp")[0]["sha256"]
+        return fetch.SOURCES["decomp"].files[0].sha256
     if not Path(wheel).is_file():
         raise CorpusError(wheel, None, "no such file; the decomp wheel was expected")
     return sha256(Path(wheel))

@@ -21,12 +21,8 @@ SCHEMA = 1  # raise when the tiny encoder changes
 class NamedEncoder:
     """An encoder with a name of its own, fetched from ``source`` or, where that is None, at hand."""
 
-    name: str
-    what: str
-    licence: str
     shape: tuple[int, int]  # blocks, width
     source: Source | None = None
-    caution: str = ""
 
 
 def _files(folder: str, *files: tuple[str, int, str]) -> tuple[File, ...]:
@@ -63,73 +59,15 @@ _MPNET = Source(
     archive="*/input/all-mpnet-base-v2.zip.*",
     setting="encoder",
 )
-_PAIRS = (
-    "tuned on a billion sentence pairs, among them the training parts of MNLI, SNLI and SQuAD, and its top "
-    "layers are specialised in vectors of whole sentences"
-)
 
+# MiniLM and MPNet are those of sentence-transformers, Apache-2.0, tuned on sentence pairs: how_to_run.md.
 ENCODERS: dict[str, NamedEncoder] = {
-    named.name: named
-    for named in (
-        NamedEncoder(
-            name="minibert",
-            what="MiniBERT, pre-trained for this book and shipped with the package",
-            licence="CC BY-SA 4.0",
-            shape=(12, 256),
-            caution="small, and pre-trained on little text",
-        ),
-        NamedEncoder(
-            name="minilm",
-            what="all-MiniLM-L6-v2 of sentence-transformers, a distilled BERT",
-            licence="Apache-2.0",
-            shape=(6, 384),
-            source=_MINILM,
-            caution=_PAIRS,
-        ),
-        NamedEncoder(
-            name="mpnet",
-            what="all-mpnet-base-v2 of sentence-transformers, of the shape of the paper's BERT",
-            licence="Apache-2.0",
-            shape=(12, 768),
-            source=_MPNET,
-            caution=_PAIRS,
-        ),
-        NamedEncoder(
-            name="tiny",
-            what="a random BERT for tests",
-            licence="that of this package",
-            shape=(4, 32),
-            caution="has learnt nothing",
-        ),
-        NamedEncoder(
-            name="tiny-electra",
-            what="a random ELECTRA, the worked example of an encoder of another family",
-            licence="that of this package",
-            shape=(4, 32),
-            caution="has learnt nothing",
-        ),
-    )
+    "minibert": NamedEncoder((12, 256)),
+    "minilm": NamedEncoder((6, 384), _MINILM),
+    "mpnet": NamedEncoder((12, 768), _MPNET),  # of the shape of the paper's BERT
+    "tiny": NamedEncoder((4, 32)),  # a random BERT, for tests
+    "tiny-electra": NamedEncoder((4, 32)),  # a random ELECTRA: an encoder of another family
 }
-
-
-def describe() -> list[dict[str, Any]]:
-    """One row per encoder with a name: ``name, what, licence, blocks, width, source, bytes, caution``.
-
-    ``bytes`` are those of the files that are kept, and 0, with ``source`` empty, where nothing is fetched.
-    """
-    return [
-        {
-            "name": encoder.name,
-            "what": encoder.what,
-            "licence": encoder.licence,
-            "blocks": encoder.shape[0],
-            "width": encoder.shape[1],
-            "source": encoder.source.origin if encoder.source else "",
-            "bytes": sum(file.bytes or 0 for file in encoder.source.files) if encoder.source else 0,
-            "caution": encoder.caution,
-        }
-        for encoder in ENCODERS.values()
-    ]
 
 
 def is_name(name: str) -> bool:

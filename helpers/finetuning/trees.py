@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from helpers.corpora.files import cycle
+
 
 def decode(scores: np.ndarray) -> np.ndarray:
     """Heads of the highest-scoring tree with exactly one child of the root: (n_words,) integers.
@@ -25,7 +27,7 @@ def decode(scores: np.ndarray) -> np.ndarray:
     if len(arcs) != n * n:
         raise ValueError("the scores of possible heads must be finite")
     heads = weights.argmax(0)
-    if (heads[1:] == 0).sum() == 1 and not _cycle(heads):
+    if (heads[1:] == 0).sum() == 1 and not cycle(heads[1:].tolist()):
         return heads[1:]  # greedy choice is a tree already, as for nearly every sentence once trained
     weights[0, 1:] -= 1 + n * (arcs.max() - arcs.min())
     return _arborescence(weights)[1:]
@@ -37,12 +39,12 @@ def _arborescence(weights: np.ndarray) -> np.ndarray:
     while True:
         heads = weights.argmax(0)
         heads[0] = 0
-        cycle = _cycle(heads)
-        if not cycle:
+        loop = cycle(heads[1:].tolist())
+        if not loop:
             break
         # Contract the cycle to one node, the last. An arc into it is worth what it gains over the arc of
         # the cycle that it replaces.
-        inside = np.array(cycle)
+        inside = np.array(loop)
         outside = np.setdiff1d(np.arange(len(weights)), inside)
         into = weights[np.ix_(outside, inside)] - weights[heads[inside], inside]
         out = weights[np.ix_(inside, outside)]
@@ -64,21 +66,3 @@ def _arborescence(weights: np.ndarray) -> np.ndarray:
         expanded[entered[source]] = outside[source]
         heads = expanded
     return heads
-
-
-def _cycle(heads: np.ndarray) -> list[int]:
-    """Nodes of one cycle of a graph in which every node but 0 has one head; empty if there is none."""
-    state = [0] * len(heads)  # 0 unseen, else the number of the walk that saw it
-    state[0] = -1
-    parents = heads.tolist()
-    for start in range(1, len(parents)):
-        node = start
-        while state[node] == 0:
-            state[node] = start
-            node = parents[node]
-        if state[node] == start:
-            cycle = [node]
-            while parents[cycle[-1]] != node:
-                cycle.append(parents[cycle[-1]])
-            return cycle
-    return []

@@ -25,7 +25,7 @@ def test_numbers_are_of_one_seed_or_of_none(run):
     assert run.of_seed(1).get("finetuning", "las", "Dep", "chain").value == 0.3
     assert run.of_seed(0).get("rsa", "rsa_pearson", "Random", "", 3).value == 0.4  # not a fine-tuning seed
     assert run.seeds == {"finetuning": {0, 1}, "partial_freezing": {0}, "truncation": {0}}
-    assert run.seed is None and not run.has("finetuning", "las", "Dep", "in_domain")
+    assert run.seed is None and run.find("finetuning", "las", "Dep", "in_domain") is None
 
 
 def test_what_lacks_is_named(run):
