@@ -23,7 +23,7 @@ from helpers import book, plotting, provenance, results
 from helpers.claims import findings
 from helpers.claims.judging import called, origin
 from helpers.claims.run import Run
-from helpers.vocabulary import BASELINES, MODELS
+from helpers.vocabulary import BASELINES, LAST, MODELS
 
 FINDINGS = Path("book/findings.svg")  # drawn into the folder that pages are built from
 CHAPTERS = {  # findings, and where they are explained
@@ -75,9 +75,8 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
         )
     code = ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
     if any("results.RUN" in source or "recorded_run" in source for source in code):
-        lines.append(
-            f"Unless another encoder is named, recorded numbers are from {encoder(book.source_root())}."
-        )
+        who = f"{encoder(book.source_root())}.{_depths()}"
+        lines.append(f"Unless another encoder is named, recorded numbers are from {who}")
     if not lines:
         return notebook
     changed = copy.deepcopy(notebook)
@@ -85,6 +84,15 @@ def prefaced(notebook: dict[str, Any]) -> dict[str, Any]:
     at = 1 + max(i for i, part in enumerate(parts) if i == 0 or part.startswith(SUMMARY))
     changed["cells"][0]["source"] = "\n\n".join([*parts[:at], *(f"*{line}*" for line in lines), *parts[at:]])
     return changed
+
+
+def _depths() -> str:
+    """Where in the paper's twelve layers those of the recorded encoder lie, if it has other ones."""
+    n = int(results.recorded(results.RUN, "rsa")[0]["layer"].max()) + 1
+    if n == LAST + 1 or (LAST + 1) % n:
+        return ""
+    there = [str((block + 1) * (LAST + 1) // n - 1) for block in range(n)]
+    return f" Its layers 0 to {n - 1} lie at the depth of the paper's {findings.listed(there)}."
 
 
 def times(root: Path) -> str:
@@ -226,7 +234,7 @@ def found(root: Path) -> str:
         ":::{admonition} The numbers behind these lines\n:class: note, dropdown\n"
         + "\n".join(numbers)
         + "\n\nMeans over fine-tuning seeds with 95 % intervals, from the recorded run "
-        + f"*{results.RUN}*: {encoder}, {origin(settings['encoder'])}, tuned on {tuned} "
+        + f"*{results.RUN}*: {encoder}, {origin(settings['encoder'])}. Here it was tuned on {tuned} "
         + "([corpora](../notebooks/09_corpora.ipynb)).\n:::",
     ]
     return "\n\n".join(parts)

@@ -53,6 +53,7 @@ def test_a_notebook_that_reads_recorded_results_says_whose_they_are():
     of_others = json.loads((ROOT / "notebooks" / "01_pretraining.ipynb").read_text(encoding="utf-8"))
     assert "recorded numbers are from" not in "".join(pages.prefaced(of_others)["cells"][0]["source"])
     assert re.fullmatch(r"\*Unless .{10,} are from Mini\w+, a small encoder that .{15,}\.\*", line)
+    assert "layers 0 to 5 lie at the depth of the paper's 1, 3, 5, 7, 9 and 11." in line  # MiniLM's
 
 
 def test_sphinx_reads_notebooks_with_that_line_and_pages_with_their_texts():

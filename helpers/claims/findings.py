@@ -255,9 +255,12 @@ def _probes(run: Run, able: list[str]) -> Finding:
     mixed, top = (_edge_changes(run, able, metric) for metric in ("micro_f1", "micro_f1_top"))
     if not mixed:
         return Finding("Probes could not be compared.", "No model that was probed has learnt its task.")
-    short, long = f"Probes on a mix of all layers {_losing(mixed)}", _counted(mixed, "on a mix of all layers")
+    short, long = (
+        f"Probes that may read any layer {_losing(mixed)}",
+        _counted(mixed, "on a mix of all layers"),
+    )
     if top:
-        short += f", those on the last layer alone {_losing(top)}"
+        short += f"; those of the last layer alone {_losing(top)}"
         long += f" {_counted(top, 'on the last layer alone')}"
     return Finding(f"{short}.", long)
 
@@ -285,8 +288,8 @@ def _losing(changes: dict[str, Number]) -> str:
     lost = sum(change.high < -SMALL for change in changes.values())
     limit = f"more than {100 * SMALL:.0f} points"
     if not lost:
-        return f"lose little (none of {len(changes)} scores clearly falls by {limit})"
-    return f"clearly lose {limit} in {lost} of {len(changes)}"
+        return f"lose little (in none of {len(changes)} scores clearly {limit})"
+    return f"clearly lose {limit} in {lost} of {len(changes)} scores"
 
 
 def _counted(changes: dict[str, Number], where: str) -> str:

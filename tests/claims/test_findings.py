@@ -137,7 +137,7 @@ def test_probes_count_clear_losses_gains_and_open_ones():
     curve = rsa([0.9, 0.5])  # which says how many layers there are
     said = found(LEARNT, curve, made)
     assert said["probes"].short == (
-        "Probes on a mix of all layers lose little (none of 3 scores clearly falls by more than 3 points)."
+        "Probes that may read any layer lose little (in none of 3 scores clearly more than 3 points)."
     )
     assert said["probes"].long == (
         "Of 3 changes in F1 of probes on a mix of all layers, none is clearly a loss of more than 3 points, "
@@ -147,13 +147,13 @@ def test_probes_count_clear_losses_gains_and_open_ones():
     top = [number(-0.08, **of | dict(metric="micro_f1_top"), inputs="POS", layer=1)]
     said = found(LEARNT, curve, made, top)
     assert said["probes"].short.endswith(
-        "those on the last layer alone clearly lose more than 3 points in 1 of 1."
+        "; those of the last layer alone clearly lose more than 3 points in 1 of 1 scores."
     )
     assert said["answer"].short == "Mostly it keeps it, but less of it reaches the top."
     assert said["answer"].long.endswith("at the last layer alone 1 does.")
     said = found(LEARNT, curve, made, [number(-0.08, **of, inputs="Entities")])
     assert said["probes"].short == (
-        "Probes on a mix of all layers clearly lose more than 3 points in 1 of 4."
+        "Probes that may read any layer clearly lose more than 3 points in 1 of 4 scores."
     )
     assert said["probes"].long.endswith("(largest loss: QA on Entities −8.0 [−9.0, −7.0]).")
     assert said["answer"].short == "It gives some of it up."
