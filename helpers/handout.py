@@ -65,7 +65,7 @@ def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
     """A notebook, as JSON, without solutions: each exercise is a cell, and below it an empty one for code.
 
     The text around the exercises becomes plain Markdown, as JupyterLab shows it: boxes get their titles in
-    bold, references their names, and numbers that only the built page fills in an ellipsis.
+    bold, references their names, and what only the built page fills in an ellipsis.
     """
     made = copy.deepcopy(pages.prefaced(notebook))
     made["cells"] = [new for cell in made["cells"] for new in _handed_out(cell)]
@@ -120,7 +120,8 @@ def _plain(source: str) -> str:
     def box(found: re.Match[str]) -> str:
         return f"**{found[2].strip() or found[1].capitalize()}**\n\n{found[3].strip()}\n"
 
-    return _ROLE.sub(role, _BOX.sub(box, _TARGET.sub("", _TO_A_PAGE.sub(r"\1", source))))
+    text = _ROLE.sub(role, _BOX.sub(box, _TARGET.sub("", _TO_A_PAGE.sub(r"\1", source))))
+    return re.sub(r"…(?:\s+…)+", "…", text)
 
 
 def _id(cell: dict[str, Any], number: int) -> str:
