@@ -12,8 +12,8 @@ import pandas as pd
 
 from helpers import analyses, encoders, results
 from helpers.analyses import structural
-from helpers.claims.findings import listed
 from helpers.claims.run import IDLE, Run
+from helpers.claims.words import listed
 from helpers.corpora.records import Sentence
 from helpers.encoders import Encoder
 from helpers.pretraining.quality import chain_baseline

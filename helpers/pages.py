@@ -23,6 +23,7 @@ from helpers import book, plotting, provenance, results
 from helpers.claims import findings
 from helpers.claims.judging import called, origin
 from helpers.claims.run import Run
+from helpers.claims.words import listed
 from helpers.vocabulary import BASELINES, LAST, MODELS
 
 FINDINGS = Path("book/findings.svg")  # drawn into the folder that pages are built from
@@ -92,7 +93,7 @@ def _depths() -> str:
     if n == LAST + 1 or (LAST + 1) % n:
         return ""
     there = [str((block + 1) * (LAST + 1) // n - 1) for block in range(n)]
-    return f" Its layers 0 to {n - 1} lie at the depth of the paper's {findings.listed(there)}."
+    return f" Its layers 0 to {n - 1} lie at the depth of the paper's {listed(there)}."
 
 
 def times(root: Path) -> str:
@@ -200,7 +201,7 @@ def found(root: Path) -> str:
         "encoder that was never trained, is the floor."
     )
     if left_out:
-        caption += f" {findings.listed(left_out)} did not learn the task and is left out on the right."
+        caption += f" {listed(left_out)} did not learn the task and is left out on the right."
     layers = len(set(curves["layer"])), len(set(paper["layer"]))
     if layers[0] != layers[1]:
         caption += f" The last of its {layers[0]} layers stands for the last of the paper's {layers[1]}."
@@ -257,7 +258,7 @@ def _ends(where: str, curves: pd.DataFrame) -> str:
     """In words, where curves end: a sentence of a figure's description."""
     last = curves[curves["layer"] == curves["layer"].max()]
     ends = [f"{row.model} at {results.format_number(row.value)}" for row in last.itertuples()]
-    return f"{where}: at the last layer {findings.listed(ends)}."
+    return f"{where}: at the last layer {listed(ends)}."
 
 
 def draw_findings(path: Path) -> None:

@@ -6,9 +6,10 @@ whole is in :mod:`helpers.claims.findings`.
 
 import pandas as pd
 
-from helpers.claims.findings import BASELINES, listed, over, tree_text
+from helpers.claims.findings import tree_text
 from helpers.claims.numbers import Number
-from helpers.claims.run import Run
+from helpers.claims.run import Run, over
+from helpers.claims.words import BASELINES, listed
 from helpers.results import by_interval
 from helpers.vocabulary import HEADLINE, MODELS
 

@@ -5,8 +5,7 @@ when the tables are replaced. Models that have not learnt their tasks are named 
 rest. Numbers are means over fine-tuning seeds, with intervals of seeds and sentences.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,26 +13,13 @@ import pandas as pd
 from helpers import results
 from helpers.claims.claims import SMALL
 from helpers.claims.judging import called, failing, judge
-from helpers.claims.numbers import UNKNOWN, Comparison, Number, mean, over_seeds
-from helpers.claims.run import ALL, Lacking, Run
+from helpers.claims.numbers import UNKNOWN, Comparison, Number, mean
+from helpers.claims.run import Lacking, Run, known, over, seeds_of
 from helpers.claims.show import counts
+from helpers.claims.words import BASELINES, SCORES, TASKS, listed, ranges, with_verb
 from helpers.results import by_interval
 from helpers.vocabulary import HEADLINE, MODELS, SEMANTIC, SYNTACTIC
 
-SCORES = {"las": "LAS", "accuracy": "accuracy", "f1": "F1"}
-TASKS = {"Dep": "parsing", "NLI": "inference", "QA": "question answering"}
-BASELINES = {
-    "untrained": "an untrained head",
-    "majority": "the most frequent answer",
-    "hypothesis_only": "a classifier that reads only the hypothesis",
-    "question_blind": "a reader that never sees the question",
-    "bag_of_words": "a classifier of the words alone",
-    "overlap": "a classifier of the words that the two sentences share",
-    "question_window": "a reader that matches the question's words",
-    "longest_name": "the longest name of the passage",
-    "next_word": "attaching each word to the next",
-    "previous_word": "attaching each word to the one before",
-}
 MUCH = 0.1  # above the best baseline, as the claim on learnt tasks asks: less is learnt "a little"
 MIDDLE = (4, 6)  # the paper's layers, of which the last that was run is where ablations cut the stack in two
 
@@ -94,8 +80,8 @@ def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding
 
 def learnt(run: Run, analysis: str = "finetuning") -> list[str]:
     """The models that have learnt their tasks; in an ablation those that have with nothing ablated."""
-    seeds = _seeds(run, analysis)
-    there = [m for m in MODELS if _known(run, analysis, Run.score, m, analysis)]
+    seeds = seeds_of(run, analysis)
+    there = [m for m in MODELS if known(run, analysis, Run.score, m, analysis)]
     return [model for model in there if not run.unlearnt(model, analysis, seeds)]
 
 
@@ -118,7 +104,7 @@ def similarity(run: Run, models: Iterable[str], metric: str = "rsa_pearson") -> 
     rows = []
     for model in models:
         for layer in range(run.last + 1):
-            number = _known(run, "rsa", Run.get, "rsa", metric, model, "", layer)
+            number = known(run, "rsa", Run.get, "rsa", metric, model, "", layer)
             if number:
                 rows.append((model, layer, number.value, number.low, number.high))
     return pd.DataFrame(rows, columns=["model", "layer", "value", "ci_low", "ci_high"])
@@ -135,8 +121,8 @@ def direction(run: Run) -> str:
         sides = []
         for metric in ("rsa_pearson", "rsa_pearson_centred"):
             at = ("rsa", metric)
-            own = _known(run, "rsa", Run.get, *at, model, "", run.last)
-            floor = _known(run, "rsa", Run.get, *at, "Random", "", run.last)
+            own = known(run, "rsa", Run.get, *at, model, "", run.last)
+            floor = known(run, "rsa", Run.get, *at, "Random", "", run.last)
             sides.append(own - floor if own and floor else UNKNOWN)
         raw, centred = sides
         turned += [model] if raw.high < 0 < centred.low else []
@@ -146,42 +132,6 @@ def direction(run: Run) -> str:
         f"Below the floor on raw vectors but above it after centring: {listed(turned)}. Most of that change "
         "is in the direction that all vectors of a model share."
     )
-
-
-def over(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number:
-    """``number(run, *of)`` over the fine-tuning seeds of an analysis, as the run has it or pooled.
-
-    ``number`` is a method of :class:`.run.Run`. Raises :class:`.run.Lacking` if the run does not have it.
-    """
-    seeds = _seeds(run, analysis)
-    try:
-        return over_seeds([number(run.of_seed(seed), *of) for seed in seeds])
-    except Lacking:  # not every number over seeds is in the tables
-        single = sorted(run.seeds.get(analysis, set()))
-        if seeds != [ALL] or not single:
-            raise
-        return over_seeds([number(run.of_seed(seed), *of) for seed in single])
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names as a phrase: A; A and B; A, B and C."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _seeds(run: Run, analysis: str) -> list[int | None]:
-    if analysis in run.pooled:
-        return [ALL]
-    return [*sorted(run.seeds.get(analysis, set()))] or [None]
-
-
-def _known(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number | None:
-    """As :func:`over`, but None if the run lacks the number or its interval."""
-    try:
-        there = over(run, analysis, number, *of)
-    except Lacking:
-        return None
-    return None if math.isnan(there.low) else there
 
 
 # -- each of the findings ------------------------------------------------------------------------------
@@ -216,7 +166,7 @@ def _learnt(run: Run, able: list[str], encoder: str) -> Finding:
     little: list[str] = []
     for model in able:
         score, gain = over(run, "finetuning", Run.score, model), over(run, "finetuning", Run.gain, model)
-        name, _ = run.best_trivial(model, _seeds(run, "finetuning"))
+        name, _ = run.best_trivial(model, seeds_of(run, "finetuning"))
         (well if gain.value >= MUCH else little).append(TASKS[model])
         sentences.append(
             f"{model} reaches {SCORES[HEADLINE[model]]} {score.text(points=True, interval=False)}, "
@@ -235,11 +185,11 @@ def _untested(run: Run, able: list[str]) -> Finding:
     if not unable:
         return Finding("Every model learnt its task.", "Every model learnt its task, so none is left out.")
     for model in unable:
-        score = _known(run, "finetuning", Run.score, model)
+        score = known(run, "finetuning", Run.score, model)
         if score is None:
             sentences.append(f"{model} has no score in this run.")
             continue
-        name, trivial = run.best_trivial(model, _seeds(run, "finetuning"))
+        name, trivial = run.best_trivial(model, seeds_of(run, "finetuning"))
         text = f"{SCORES[HEADLINE[model]]} {score.text(points=True)}"
         other = f"{trivial.text(points=True, interval=False)} of {BASELINES.get(name, name)}"
         sentences.append(f"{model} reaches {text}, which is not clearly above the {other}.")
@@ -267,20 +217,20 @@ def _probes(run: Run, able: list[str]) -> Finding:
 
 def _trees(run: Run, able: list[str]) -> Finding:
     changes = {model: _tree_changes(run, model) for model in able}
-    known = {model: by_layer for model, by_layer in changes.items() if by_layer}
-    if not known:
+    there = {model: by_layer for model, by_layer in changes.items() if by_layer}
+    if not there:
         return Finding("Trees could not be compared.", "No model that was probed has learnt its task.")
-    last = {model: by_layer[run.last] for model, by_layer in known.items() if run.last in by_layer}
+    last = {model: by_layer[run.last] for model, by_layer in there.items() if run.last in by_layer}
     easier = [model for model, change in last.items() if change.low > 0]
     harder = [model for model, change in last.items() if change.high < 0]
     below = [
-        m for m, by_layer in known.items() if any(c.high < 0 for k, c in by_layer.items() if k < run.last)
+        m for m, by_layer in there.items() if any(c.high < 0 for k, c in by_layer.items() if k < run.last)
     ]
     parts = [f"easier to read off the last layer of {listed(easier)}"] if easier else []
     parts += [f"harder off the last layer of {listed(harder)}"] if harder else []
     parts += [f"harder off lower layers of {listed(below)}"] if below else []
     short = f"Syntax trees become {listed(parts)}." if parts else "Trees are as easy to read as before."
-    return Finding(short, " ".join(tree_text(run, model) for model in known))
+    return Finding(short, " ".join(tree_text(run, model) for model in there))
 
 
 def _losing(changes: dict[str, Number]) -> str:
@@ -300,9 +250,9 @@ def _counted(changes: dict[str, Number], where: str) -> str:
     within = sum(-SMALL < c.low and c.high < SMALL for c in changes.values())
     rest = len(changes) - len(lost) - gained - within
     text = (
-        f"Of {len(changes)} changes in F1 of probes {where}, {_number(len(lost), 'is', 'are')} clearly a "
-        f"loss of more than {limit}, {_number(gained, 'is', 'are')} clearly a gain of more, "
-        f"{_number(within, 'is', 'are')} clearly smaller, {_number(rest, 'is', 'are')} uncertain"
+        f"Of {len(changes)} changes in F1 of probes {where}, {with_verb(len(lost), 'is', 'are')} clearly a "
+        f"loss of more than {limit}, {with_verb(gained, 'is', 'are')} clearly a gain of more, "
+        f"{with_verb(within, 'is', 'are')} clearly smaller, {with_verb(rest, 'is', 'are')} uncertain"
     )
     worst = sorted(lost, key=lambda name: lost[name].value)[:3]
     shown = [f"{name} {lost[name].text(points=True, signed=True)}" for name in worst]
@@ -310,28 +260,23 @@ def _counted(changes: dict[str, Number], where: str) -> str:
     return f"{text}{largest}."
 
 
-def _number(n: int, one: str, many: str) -> str:
-    """A number with its verb: none is; 1 is; 2 are."""
-    return f"{n or 'none'} {one if n <= 1 else many}"
-
-
 def _edge_changes(run: Run, models: Iterable[str], metric: str) -> dict[str, Number]:
     """Changes in F1 of edge probes that have intervals, by "model on task"."""
     layer = run.last if metric.endswith("_top") else None
-    known = {}
+    there = {}
     for model in models:
         for task in SYNTACTIC + SEMANTIC:
             at = ("edge_probing_delta", metric, model, task, layer)
-            change = _known(run, "edge_probing_delta", Run.get, *at)
+            change = known(run, "edge_probing_delta", Run.get, *at)
             if change:
-                known[f"{model} on {task}"] = change
-    return known
+                there[f"{model} on {task}"] = change
+    return there
 
 
 def _tree_changes(run: Run, model: str) -> dict[int, Number]:
     """A model's changes in UUAS by layer."""
     analysis = "structural_probe_delta"
-    found = {k: _known(run, analysis, Run.structure, model, "uuas", k) for k in range(run.last + 1)}
+    found = {k: known(run, analysis, Run.structure, model, "uuas", k) for k in range(run.last + 1)}
     return {k: change for k, change in found.items() if change}
 
 
@@ -354,7 +299,7 @@ def tree_text(run: Run, model: str) -> str:
     if down:
         sizes = sorted(-100 * c.value for c in down.values())
         by = f"{sizes[0]:.1f}" if len(sizes) == 1 else f"{sizes[0]:.1f} to {sizes[-1]:.1f}"
-        texts.append(f"at {_ranges(list(down))} it clearly falls (by {by} points)")
+        texts.append(f"at {ranges(list(down))} it clearly falls (by {by} points)")
     text = "; ".join(texts) or f"UUAS of {model} clearly changes at no layer"
     return f"{text[0].upper()}{text[1:]}."
 
@@ -362,7 +307,7 @@ def tree_text(run: Run, model: str) -> str:
 def _depth(run: Run, able: list[str]) -> Finding:
     sentences, lowest = [], []
     for model in able:
-        last = _known(run, "rsa", Run.rsa, model, run.last)
+        last = known(run, "rsa", Run.rsa, model, run.last)
         if last is None:
             continue
         more = [Comparison("", (model,), rsa_minus_last(run, model, k), above=0) for k in range(run.last)]
@@ -397,10 +342,10 @@ def _depth(run: Run, able: list[str]) -> Finding:
 
 def _beside_floor(run: Run, able: list[str]) -> list[str]:
     """Sentences on models whose last layer is not clearly more similar to Base than a random encoder's."""
-    floor = _known(run, "rsa", Run.rsa, "Random", run.last)
+    floor = known(run, "rsa", Run.rsa, "Random", run.last)
     if floor is None:
         return []
-    ends = {model: _known(run, "rsa", Run.rsa, model, run.last) for model in able}
+    ends = {model: known(run, "rsa", Run.rsa, model, run.last) for model in able}
     above = {model: end - floor for model, end in ends.items() if end}
     below = [model for model, gap in above.items() if gap.high < 0]
     beside = [model for model, gap in above.items() if gap.low <= 0 <= gap.high]
@@ -426,7 +371,7 @@ def _ablations(run: Run) -> Finding:
     for analysis, what in ways.items():
         for model in learnt(run, analysis) if analysis in run.analyses else []:
             try:
-                first = run.of_seed(_seeds(run, analysis)[0])
+                first = run.of_seed(seeds_of(run, analysis)[0])
                 k = first.ablated_layers(analysis, model, run.layers(*MIDDLE))[-1]
                 loss = over(run, analysis, Run.loss, analysis, model, k)
             except Lacking:
@@ -464,7 +409,7 @@ def _texts(run: Run, able: list[str]) -> Finding:
         return Finding("Whether the text matters was not recorded.", "No model read other text in this run.")
     sentences, further = [], []
     for model in able:
-        gap = _known(run, "out_of_domain_gap", domain_gap, model)
+        gap = known(run, "out_of_domain_gap", domain_gap, model)
         if gap is None:
             continue
         own = over(run, "out_of_domain_gap", _own_gap, model)
@@ -515,20 +460,20 @@ def _rates(run: Run) -> Finding:
     """Whether the learning rate moves a model further from Base than another seed does."""
     sentences, moved = [], []
     for model in MODELS if "rsa_by_rate" in run.analyses else []:
-        seeds = _seeds(run, "rsa_by_rate")
+        seeds = seeds_of(run, "rsa_by_rate")
         first = run.of_seed(seeds[0])
         rates = sorted(
             first.inputs("rsa_by_rate", "rsa_pearson", model), key=lambda name: float(name.split()[-1])
         )
         trivial = run.best_trivial(model, seeds)[1].value
         reached = [
-            _known(run, "rsa_by_rate", Run.get, "rsa_by_rate", HEADLINE[model], model, r) for r in rates
+            known(run, "rsa_by_rate", Run.get, "rsa_by_rate", HEADLINE[model], model, r) for r in rates
         ]
         if len(rates) < 2 or not all(score and score.low > trivial for score in reached):
             sentences.append(f"{model} did not learn its task at every rate, so its rates are not compared.")
             continue
         low, high = (
-            _known(run, "rsa_by_rate", _upper, "rsa_by_rate", model, r) for r in (rates[0], rates[-1])
+            known(run, "rsa_by_rate", _upper, "rsa_by_rate", model, r) for r in (rates[0], rates[-1])
         )
         own = [_upper(run.of_seed(seed), "rsa", model).value for seed in run.seeds.get("rsa", ())]
         if low is None or high is None or len(own) < 2:
@@ -561,18 +506,6 @@ def _rates(run: Run) -> Finding:
     return Finding(short, " ".join(sentences))
 
 
-def _ranges(layers: list[int]) -> str:
-    """Ascending layers in words, runs of them by their ends: layers 0 to 3 and 5."""
-    runs: list[list[int]] = []
-    for layer in layers:
-        if runs and layer == runs[-1][-1] + 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    texts = [" and ".join(map(str, run)) if len(run) < 3 else f"{run[0]} to {run[-1]}" for run in runs]
-    return f"layer{'s' if len(layers) > 1 else ''} {listed(texts)}"
-
-
 def _span(layers: list[int]) -> str:
     """Layers in words; of several the mean is meant."""
     return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]} on average"
@@ -591,8 +524,8 @@ def _heads(run: Run) -> Finding:
         return Finding("Heads of frozen encoders were not recorded.", "No model was frozen in this run.")
     for model in learnt(run, analysis):
         at = (analysis, HEADLINE[model], model)
-        one = _known(run, analysis, Run.get, *at, "one_rate", run.last)
-        own = _known(run, analysis, Run.get, *at, "tuned_head", run.last)
+        one = known(run, analysis, Run.get, *at, "one_rate", run.last)
+        own = known(run, analysis, Run.get, *at, "tuned_head", run.last)
         if one is None or own is None:
             continue
         gain = own - one

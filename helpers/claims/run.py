@@ -1,7 +1,8 @@
 """The numbers of one run, looked up by what they are of."""
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import pandas as pd
 
@@ -288,3 +289,37 @@ class Run:
     def domain_control(self, model: str) -> str:
         """The comparison of texts of equal format and length, or the paper's where the run has no such."""
         return "format" if "format" in self.inputs("out_of_domain_gap", "rsa_gap", model) else "raw"
+
+
+# -- over fine-tuning seeds ----------------------------------------------------------------------------
+
+
+def over(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number:
+    """``number(run, *of)`` over the fine-tuning seeds of an analysis, as the run has it or pooled.
+
+    ``number`` is a method of :class:`Run`. Raises :class:`Lacking` if the run does not have it.
+    """
+    seeds = seeds_of(run, analysis)
+    try:
+        return over_seeds([number(run.of_seed(seed), *of) for seed in seeds])
+    except Lacking:  # not every number over seeds is in the tables
+        single = sorted(run.seeds.get(analysis, set()))
+        if seeds != [ALL] or not single:
+            raise
+        return over_seeds([number(run.of_seed(seed), *of) for seed in single])
+
+
+def known(run: Run, analysis: str, number: Callable[..., Number], *of: object) -> Number | None:
+    """As :func:`over`, but None if the run lacks the number or its interval."""
+    try:
+        there = over(run, analysis, number, *of)
+    except Lacking:
+        return None
+    return None if math.isnan(there.low) else there
+
+
+def seeds_of(run: Run, analysis: str) -> list[int | None]:
+    """For which fine-tuning seeds to read a run: for all at once if it has such numbers, else for each."""
+    if analysis in run.pooled:
+        return [ALL]
+    return [*sorted(run.seeds.get(analysis, set()))] or [None]
