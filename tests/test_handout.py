@@ -65,7 +65,8 @@ def test_a_handout_keeps_everything_but_the_solution():
 def test_text_around_exercises_becomes_plain_markdown():
     source = (
         "(here)=\n# T\n\n:::{admonition} Learning goals\n:class: tip\n- know {term}`RSA`\n:::\n\n"
-        "It is {glue:text}`value` {glue:text}`more` {cite:p}`a2020, b2021` in {numref}`fig-x`; {ref}`the end <here>`, "
+        "It is {glue:text}`value` {glue:text}`more` {cite:p}`a2020, b2021` in "
+        "{numref}`fig-x`; {ref}`the end <here>`, "
         "{py:class}`~helpers.x.Y`.\n\n:::{note}\nMind this.\n:::\n"
     )
     (cell,) = handout.without_solutions(
