@@ -9,7 +9,9 @@ PRECISIONS = ("bf16", "fp32")
 
 
 def device(name: str = "auto") -> torch.device:
-    """The device of a name; ``auto`` is the graphics card if there is one."""
+    """The device of a name; ``auto`` is the graphics card if there is one. Raises ValueError for others."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"unknown device {name!r}; valid: auto, cpu, cuda")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 

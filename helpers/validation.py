@@ -4,12 +4,18 @@ import ast
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Settings = TypeVar("Settings")  # a dataclass
-_BOUNDS = {"above": "above", "least": "at least", "most": "at most", "below": "below"}
+_BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "above": ("above", operator.gt),
+    "least": ("at least", operator.ge),
+    "most": ("at most", operator.le),
+    "below": ("below", operator.lt),
+}
 
 
 def limited(default: Any, about: str = "", **limits: Any) -> Any:
@@ -196,14 +202,9 @@ def _number(value: Any, hint: type, limits: Mapping[str, Any], wrong: Any) -> in
         raise wrong(f"a {'whole ' * (hint is int)}number")
     if hint is int and (number != int(number) or abs(number) > 2**53):  # the last that a float can hold
         raise wrong("a whole number")
-    fits = {
-        "above": lambda limit: number > limit,
-        "least": lambda limit: number >= limit,
-        "most": lambda limit: number <= limit,
-        "below": lambda limit: number < limit,
-    }
-    if not all(fits[bound](limits[bound]) for bound in _BOUNDS if bound in limits):
-        said = ", ".join(f"{words} {limits[bound]}" for bound, words in _BOUNDS.items() if bound in limits)
+    bounds = [(words, fits, limits[name]) for name, (words, fits) in _BOUNDS.items() if name in limits]
+    if not all(fits(number, limit) for _, fits, limit in bounds):
+        said = ", ".join(f"{words} {limit}" for words, _, limit in bounds)
         raise wrong(f"a number {said}")
     try:
         return hint(number)

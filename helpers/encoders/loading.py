@@ -298,3 +298,14 @@ def _template(tokenizer: Any, pair: bool) -> tuple[list[int], list[int], list[in
     # and the last plain piece separate the segments.
     between = [ids[i] for i in range(first, last) if special[i]]
     return ids[:first], between, ids[last + 1 :], encoded["token_type_ids"]
+
+
+def set_dropout(encoder: Any, probability: float) -> None:
+    """Set every dropout of an encoder, and its configuration, to this probability."""
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        if isinstance(getattr(module, "attention_dropout", None), float):  # ModernBERT's
+            module.attention_dropout = probability
+    # Also where a configuration has other names for it, as DistilBERT's: heads read the first.
+    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = probability

@@ -350,7 +350,7 @@ def _headed(task: Task, encoder: str | Path, train: Sequence, seed: int) -> Pred
     """The encoder, with the recipe's dropout, under a new head."""
     loaded = encoders.load(encoder)
     if task.recipe.dropout is not None:
-        _set_dropout(loaded.model, task.recipe.dropout)
+        encoders.set_dropout(loaded.model, task.recipe.dropout)
     return prediction.untrained(task, loaded, tasks.get(task.model).labels(train), seed)
 
 
@@ -364,17 +364,6 @@ def _inputs(predictor: Predictor, train: Sequence) -> Inputs:
 
 def _steps(recipe: TuningRecipe, order: batches.Order) -> int:
     return max(1, round(recipe.epochs * order.steps_per_epoch))
-
-
-def _set_dropout(encoder: Any, probability: float) -> None:
-    """Set every dropout of an encoder, and its configuration, to this probability."""
-    for module in encoder.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = probability
-        if isinstance(getattr(module, "attention_dropout", None), float):  # ModernBERT's
-            module.attention_dropout = probability
-    # Also where a configuration has other names for it, as DistilBERT's: heads read the first.
-    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = probability
 
 
 @contextlib.contextmanager

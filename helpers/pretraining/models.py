@@ -36,10 +36,7 @@ def trained_on(start: str, seed: int) -> Any:
         model: Any = AutoModelForPreTraining.from_pretrained(
             encoders.resolve(start), dtype=torch.float32, trust_remote_code=False
         )
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
+    encoders.set_dropout(model, 0.0)
     return model
 
 

@@ -122,8 +122,7 @@ def record_overlap(
             parts = [part for r in loaded for part in encoders.segments_of(r) if part]
             texts = [part if isinstance(part, str) else " ".join(part) for part in parts]
             tests[label] = list(dict.fromkeys(texts))
-    held = text.text_files(corpus, heldout)
-    files = [p for p in text.text_files(corpus) if p not in held]
+    files, held = text.split_files(corpus, heldout)
     frame = overlap(files, tests)
     with store.atomic_write(Path(recorded) / "overlap.csv") as file:
         frame.to_csv(file, index=False, float_format="%.6g")

@@ -78,8 +78,7 @@ def evaluate(
 
     cache = cache or store.Store()
     folder, corpus = encoders.resolve(name), Path(corpus)
-    held = text.text_files(corpus, heldout)
-    files = [p for p in text.text_files(corpus) if p not in held]
+    files, held = text.split_files(corpus, heldout)
     tokenizer, train, test = text.prepare(files, held, folder, cache)
     genres = document_genres(corpus, test)
     counts = piece_counts(train, len(tokenizer))
@@ -209,8 +208,7 @@ def load(folder: Path, random_init: int | None = None) -> Any:
     if config.model_type != "bert":
         raise ValueError(f"{folder}: a {config.model_type} model; only BERT can be measured here")
     if random_init is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(random_init)
+        with encoders.seeded(random_init):
             return BertForPreTraining(config).eval()
     with encoders.quiet():
         loaded: Any = BertForPreTraining.from_pretrained(
@@ -237,8 +235,7 @@ class Masked:
     """Log-probabilities of the masked pieces by a BERT, (n_masked, n_vocabulary)."""
 
     def __init__(self, model, device: str = "auto"):
-        cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
-        self.device = torch.device("cuda" if cuda else "cpu")
+        self.device = precision.device(device)
         self.model = model.to(self.device)
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -52,8 +52,7 @@ def ship(
     if recipe.start:
         raise ValueError(f"{run_folder}: goes on from {recipe.start}, whose weights are not ours to ship")
     name = f"minibert-seed{recipe.seed}"
-    held_files = text.text_files(corpus, heldout)
-    files = [p for p in text.text_files(corpus) if p not in held_files]
+    files, held_files = text.split_files(corpus, heldout)
     tokenizer, train, held = text.prepare(files, held_files, run_folder / "tokenizer", cache or store.Store())
     model = models.make(recipe, tokenizer)
     model.load_state_dict(state["model"])

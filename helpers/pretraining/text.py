@@ -97,21 +97,12 @@ def write_split(texts: Iterable[list[str]], folder: Path, every: int = HELDOUT_E
 def train_tokenizer(files: list[Path], size: int) -> Any:
     """Uncased WordPiece tokenizer of ``size`` pieces, trained on text files, as a BertTokenizerFast."""
     from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
 
     trained = BertWordPieceTokenizer(lowercase=True)
     lines = (line for document in documents(files) for line in document)
     trained.train_from_iterator(lines, vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
-    return _as_bert_tokenizer(trained.get_vocab())
-
-
-def _save_tokenizer(files: list[Path], size: int, folder: Path) -> None:
-    train_tokenizer(files, size).save_pretrained(folder)
-
-
-def _as_bert_tokenizer(vocabulary: dict[str, int]) -> Any:
-    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
-
-    return BertTokenizerFast(vocab=vocabulary, do_lower_case=True, model_max_length=512)
+    return BertTokenizerFast(vocab=trained.get_vocab(), do_lower_case=True, model_max_length=512)
 
 
 class EncodedCorpus:
@@ -206,11 +197,12 @@ def prepare(
     from transformers import AutoTokenizer
 
     if isinstance(vocabulary, int):
+        size = vocabulary
         hashes = {p.name: store.sha256(p) for p in files}
         vocabulary = cache.get(
             "vocabulary",
             {"files": hashes, "size": vocabulary, "schema": SCHEMA},
-            functools.partial(_save_tokenizer, files, vocabulary),
+            lambda into: train_tokenizer(files, size).save_pretrained(into),
         )
     if not (Path(vocabulary) / "tokenizer.json").is_file():
         raise FileNotFoundError(
@@ -239,13 +231,18 @@ def prepare_documents(
     return prepare([folder / "train.txt"], [folder / "heldout.txt"], vocabulary, cache)
 
 
+def split_files(folder: str | Path, pattern: str) -> tuple[list[Path], list[Path]]:
+    """Training and held-out text files of a folder; the latter match ``pattern``. Raises as text_files."""
+    held = text_files(folder, pattern)
+    return [path for path in text_files(folder) if path not in held], held
+
+
 def training_files(corpus: str | Path, pattern: str, cache: store.Store) -> tuple[list[Path], list[Path]]:
     """Training and held-out text files of a folder or data set."""
     folder = Path(corpus).expanduser()
     tables = sorted(folder.rglob("*.parquet")) if folder.is_dir() else []
     if folder.is_dir() and not tables:
-        held = text_files(folder, pattern)
-        return [p for p in text_files(folder) if p not in held], held
+        return split_files(folder, pattern)
     if not folder.is_dir() and (str(corpus).count("/") > 1 or str(corpus).startswith((".", "~", "/"))):
         raise FileNotFoundError(f"{corpus}: no such folder")
     name, _, config = (str(folder), "", "") if tables else str(corpus).partition(":")

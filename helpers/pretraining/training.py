@@ -15,7 +15,6 @@ import dataclasses
 import json
 import math
 import os
-import platform
 import shutil
 import signal
 import time
@@ -26,7 +25,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from helpers import checkpoints, encoders, precision, progress, store
+from helpers import checkpoints, encoders, precision, progress, provenance, store
 from helpers.pretraining import models, text
 from helpers.pretraining.batches import IGNORED, Batches
 from helpers.pretraining.recipe import Recipe, continued, replaced
@@ -180,7 +179,7 @@ def pretrain(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    where = _device(device)
+    where = precision.device(device)
     model = models.make(recipe, tokenizer).to(where)
     if where.type == "cpu":  # the fused kernel's bf16 backward pass is the slower one there
         model.set_attn_implementation("eager")
@@ -310,22 +309,14 @@ def backward(
     return sums
 
 
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"unknown device {name!r}; valid: auto, cpu, cuda")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-
-
 def _machine(device: torch.device) -> str:
     kind = precision.fastest(device)
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, {kind}, torch {torch.__version__}"
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
-    return f"{name}, {threads} thread{'s' * (threads != 1)}, {kind}, torch {torch.__version__}"
+    return (
+        f"{provenance.processor()}, {threads} thread{'s' * (threads != 1)}, {kind}, torch {torch.__version__}"
+    )
 
 
 def _check_same_run(old: Recipe, new: Recipe, step: int, path: Path) -> None:
@@ -398,7 +389,7 @@ def run(
     """
     out = Path(out)
     settings = dict(settings)
-    device_type = _device(device).type
+    device_type = precision.device(device).type
     pieces = settings.pop("vocabulary", None)
     if isinstance(pieces, (int, float)):
         settings["vocabulary"], pieces = pieces, None

@@ -65,8 +65,8 @@ class Inference(TaskDefinition):
             over = len(a) + len(b) - limit
             if over > 0:
                 cut, lost = cut + 1, lost + over
-                n_a, n_b = shorten(len(a), len(b), limit)
-                a, b = a[:n_a], b[:n_b]
+                a = a[: max(limit - len(b), (limit + 1) // 2)]
+                b = b[: limit - len(a)]
             feature = join(encoder, a, b)
             if targets:
                 feature["labels"] = labels.index(pair.label)
@@ -132,16 +132,6 @@ class Inference(TaskDefinition):
         """The pairs with one another's labels."""
         order = np.random.default_rng(seed).permutation(len(records))
         return [replace(pair, label=records[i].label) for pair, i in zip(records, order, strict=True)]
-
-
-def shorten(n_a: int, n_b: int, room: int) -> tuple[int, int]:
-    """Lengths of two segments cut to ``room`` pieces, always the longer one, or of equals the second."""
-    while n_a + n_b > room:
-        if n_a > n_b:
-            n_a -= 1
-        else:
-            n_b -= 1
-    return n_a, n_b
 
 
 class ClassificationHead(nn.Module):

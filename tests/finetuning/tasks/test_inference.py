@@ -10,7 +10,7 @@ from helpers import corpora
 from helpers.corpora.records import Pair
 from helpers.finetuning import batches
 from helpers.finetuning.tasks import TASKS
-from helpers.finetuning.tasks.inference import ClassificationHead, comparison, overlap, shorten
+from helpers.finetuning.tasks.inference import ClassificationHead, comparison, overlap
 
 INFERENCE = TASKS["NLI"]
 WIDTH = 16
@@ -44,8 +44,10 @@ def test_pairs_are_encoded_as_the_tokenizer_does(encode, encoder, pairs):
         (1, 9, 4, (1, 3)),
     ],
 )
-def test_the_longer_segment_is_shortened(n_a, n_b, room, left):
-    assert shorten(n_a, n_b, room) == left
+def test_the_longer_segment_is_shortened(encode, encoder, n_a, n_b, room, left):
+    inputs = encode("NLI", [Pair("one", "cats " * n_a, "dogs " * n_b, "x")], max_length=room + 3)
+    words = Counter(encoder.tokenizer.convert_ids_to_tokens(inputs[0]["ids"].tolist()))
+    assert (words["cats"], words["dogs"]) == left
 
 
 def test_what_pairs_lose_is_counted(encode, encoder):
