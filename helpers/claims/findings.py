@@ -367,7 +367,8 @@ def _ablations(run: Run) -> Finding:
     ways = {"partial_freezing": "Freezing layers 0 to {k}", "truncation": "Removing the layers above {k}"}
     if not ways.keys() & run.analyses:
         return Finding("Which layers a task needs was not recorded.", "No model was ablated in this run.")
-    sentences, costly, n_seeds = [], [], set()
+    sentences, n_seeds = [], set()
+    costly: dict[str, list[bool]] = {name: [] for name in ways}
     for analysis, what in ways.items():
         for model in learnt(run, analysis) if analysis in run.analyses else []:
             try:
@@ -378,7 +379,7 @@ def _ablations(run: Run) -> Finding:
                 continue
             n_seeds.add(len(run.seeds.get(analysis, ())))
             points = f"{(loss * -1).text(points=True, signed=True)} points of {SCORES[HEADLINE[model]]}"
-            costly.append(loss.low > 0)
+            costly[analysis].append(loss.low > 0)
             effect = by_interval(
                 loss.low,
                 loss.high,
@@ -393,10 +394,15 @@ def _ablations(run: Run) -> Finding:
         )
     if n_seeds == {1}:
         sentences.append("All of this rests on one fine-tuning seed.")
-    if not any(costly):
+    frozen, cut = costly.values()
+    if not any(frozen + cut):
         short = "Half the stack can be frozen or removed at no clear cost."
-    elif all(costly):
+    elif all(frozen + cut):
         short = "Every task needs both halves of the stack."
+    elif all(frozen) and not any(cut):
+        short = "The lower half of the stack has to be tuned; the upper half can be removed at no clear cost."
+    elif all(cut) and not any(frozen):
+        short = "The lower half of the stack can stay frozen; the upper half has to be there."
     else:
         short = "Which half of the stack is needed depends on the task."
     if n_seeds == {1}:

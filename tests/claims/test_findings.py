@@ -195,6 +195,12 @@ def test_ablations_of_halves_of_the_stack():
     said = found(LEARNT, frozen("Dep", 0.8, 0.7, 0.4, seeds=(0, 1)))["ablations"]
     assert said.short == "Every task needs both halves of the stack."
     assert "seed" not in said.long
+    cut = [row | dict(analysis="truncation", inputs=None) for row in frozen("Dep", 0.5, 0.8, 0.8)]
+    said = found(LEARNT, less, cut)["ablations"].short
+    assert said.startswith("The lower half of the stack has to be tuned; the upper half can be removed at no")
+    cut = [row | dict(analysis="truncation", inputs=None) for row in frozen("QA", 0.5, 0.6, 0.7)]
+    said = found(LEARNT, same, cut)["ablations"].short
+    assert said.startswith("The lower half of the stack can stay frozen; the upper half has to be there")
     idle = frozen("QA", 0.505, 0.4, 0.3)  # not learnt with nothing frozen
     assert "could not be tested" in found(LEARNT, idle)["ablations"].short
 
