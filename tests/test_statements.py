@@ -49,6 +49,10 @@ def row(analysis, metric, model, value, half=0.01, **more):
 
 
 def edge_run(changes, base, random):
+    return Run({"edges": edge_table(changes, base, random)})
+
+
+def edge_table(changes, base, random):
     rows = [row("edge_probing", "micro_f1", "Base", value, inputs=task) for task, value in base.items()]
     rows += [row("edge_probing", "micro_f1", "Random", value, inputs=task) for task, value in random.items()]
     rows += [
@@ -56,7 +60,7 @@ def edge_run(changes, base, random):
         for model in ("Dep", "NLI", "QA")
         for task, value in changes.items()
     ]
-    return Run({"edges": results.table(rows)})
+    return results.table(rows)
 
 
 def test_weak_and_blind_tasks_are_not_read_whatever_changes_on_them():
@@ -71,6 +75,19 @@ def test_weak_and_blind_tasks_are_not_read_whatever_changes_on_them():
     assert statements.edge_changes(nothing)["Dep"].startswith("Dep shows no clear change on any of the 2")
     none = edge_run(dict(POS=0.1), dict(POS=0.1), dict(POS=0.1))
     assert statements.edge_changes(none)["Dep"] == "No probing task is informative for Dep."
+
+
+def test_changes_at_the_last_layer_alone_are_told_by_themselves():
+    one, random = dict(POS=0.9), dict(POS=0.6)
+    tables = [edge_table(dict(POS=-0.05), one, random)]
+    tables.append(results.table([row("edge_probing", "micro_f1_layer", "Base", 0.9, inputs="POS", layer=3)]))
+    tops = [
+        row("edge_probing_delta", "micro_f1_top", model, 0.1, inputs="POS", layer=3)
+        for model in ("Dep", "NLI", "QA")
+    ]
+    run = Run(dict(enumerate([*tables, results.table(tops)])))
+    assert "clearly loses on 1" in statements.edge_changes(run)["QA"]
+    assert "clearly gains on 1" in statements.edge_changes(run, top=True)["QA"]
 
 
 def tree_run(levels, gain, change):

@@ -15,8 +15,8 @@ ALL = -1  # in place of a fine-tuning seed: over all of them
 IDLE = 0.99  # RSA of a block's output to its input, below which it does something
 # The analyses that are of every layer, so that they say how many blocks the encoder has.
 BY_LAYER = {
-    "rsa", "rsa_between_layers", "structural_probe", "structural_probe_delta", "out_of_domain_gap",
-    "truncation",
+    "rsa", "rsa_between_layers", "edge_probing", "structural_probe", "structural_probe_delta",
+    "out_of_domain_gap", "truncation",
 }  # fmt: skip
 # The tables that claims are judged by.
 READ = (
@@ -47,7 +47,7 @@ class Run:
         self.pooled: set[str] = set()  # analyses with numbers over all seeds
         self.seed: int | None = None  # the one that is looked at
         self._tasks: dict[str, str] = {}  # the corpus of each tuned model
-        layers = [LAST] if BY_LAYER.isdisjoint(set().union(*(set(f["analysis"]) for f in frames))) else []
+        layers: list[int] = []
         for row in pd.concat(frames, ignore_index=True).itertuples(index=False):
             model = "" if pd.isna(row.model) else row.model
             seed = int(row.seed) if model in MODELS and not pd.isna(row.seed) else None
@@ -70,7 +70,7 @@ class Run:
             self.analyses.add(analysis)
             if seed not in (None, ALL):
                 self.seeds.setdefault(analysis, set()).add(seed)
-        self.last = max(layers)  # the encoder's last layer
+        self.last = max(layers, default=LAST)  # the encoder's last layer
 
     def of_seed(self, seed: int | None) -> "Run":
         """The same run, looked at for one fine-tuning seed, or for all of them (:data:`ALL`)."""
