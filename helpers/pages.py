@@ -192,7 +192,7 @@ def found(root: Path) -> str:
     lines = []
     for name, chapter in CHAPTERS.items():
         title = _title(json.loads((root / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")))
-        lines.append(f"- **{said[name].short}** ([{title}](../notebooks/{chapter}.ipynb))")
+        lines.append(f"- {said[name].short} ([{title}](../notebooks/{chapter}.ipynb))")
     shown = [model for model in MODELS if model in set(curves["model"])]
     left_out = [model for model in MODELS if model not in shown]
     caption = (

@@ -77,9 +77,8 @@ def test_what_was_found_is_said_in_five_lines_with_a_figure_and_links():
     text = pages.found(ROOT)
     said = findings.recorded()
     said |= {subject: findings.shown(subject, *needed) for subject, needed in pages.NEEDED.items()}
-    assert [line[4:-2] for line in re.findall(r"^- \*\*.*?\*\*", text, re.M)] == [
-        said[name].short for name in pages.CHAPTERS
-    ]
+    lines = re.findall(r"^- (.*) \(\[[^\]]*\]\(\S+\)\)$", text, re.M)
+    assert lines == [said[name].short for name in pages.CHAPTERS]
     for chapter in pages.CHAPTERS.values():
         assert (ROOT / "notebooks" / f"{chapter}.ipynb").is_file() and f"/{chapter}.ipynb)" in text
     assert re.search(r"^:alt: \S.{60,}$", text, re.M) and pages.FINDINGS.name in text
