@@ -57,14 +57,14 @@ def selectivities(controls: pd.DataFrame) -> dict[str, str]:
 
 
 def together(texts: Mapping[str, str]) -> str:
-    """Texts by model as one, models of the same text named together: ``Dep: more; NLI and QA: fewer``.
+    """Texts by model as one, models of the same text named together: ``Dep: more; NLI, QA: fewer``.
 
     Numbers in parentheses are left out, as they stand with the figures.
     """
     models: dict[str, list[str]] = {}
     for model, text in texts.items():
         models.setdefault(re.sub(r" \([^()]*[0-9][^()]*\)", "", text), []).append(model)
-    return "; ".join(f"{' and '.join(names)}: {text}" for text, names in models.items())
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in models.items())
 
 
 # -- a mix of layers, or one -----------------------------------------------------------------------

@@ -102,3 +102,12 @@ def test_a_model_that_has_not_learnt_its_task_is_not_judged():
         ["Dep, POS", "without the label", 0.4],
         ["Dep, POS", "without random directions", 0.7],
     ]
+
+
+def test_models_of_the_same_text_are_named_together_without_numbers():
+    texts = {
+        "Dep": "more bits (+0.20 [0.10, 0.30] per label)",
+        "NLI": "as many (0.01)",
+        "QA": "as many (0.02)",
+    }
+    assert probe_controls.together(texts) == "Dep: more bits; NLI, QA: as many"
