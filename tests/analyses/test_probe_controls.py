@@ -93,7 +93,7 @@ def test_a_model_that_has_not_learnt_its_task_is_not_judged():
     said = probe_controls.losses(table, {"Dep": "", "QA": "QA has not learnt its task (f1 3)"})
     assert said == (
         "Dep loses more without POS than without random directions (+30.0 [+20.0, +40.0] points); "
-        "QA has not learnt its task (f1 3), so nothing can be said of what it uses"
+        "QA has not learnt its task (f1 3), so we can conclude nothing about what it uses"
     )
     drawn = probe_controls.erased_scores(table)
     assert drawn[["label", "kind", "value"]].to_numpy().tolist() == [
