@@ -319,8 +319,8 @@ def test_the_summary_says_so_in_words(made):
         "moves first": "layer 1 (step 64)",
         "score settled": "step 16 of 64",
         "moving after that": "1 of 3 (most in layer 1: −0.16 [−0.17, −0.15])",
-        "more steps": "further at 2 of 2 sizes, nearer at 0",
-        "more records": "further at 0 of 2 sizes, nearer at 1",
+        "more steps": "less similar at 2 of 2 sizes, more at 0",
+        "more records": "less similar at 0 of 2 sizes, more at 1",
     }
     still = made.assign(value=1.0, ci_low=0.99, ci_high=1.01)
     still.loc[still["analysis"] != "training_dynamics", ["value", "ci_low", "ci_high"]] = 0.0, -0.01, 0.01
@@ -332,7 +332,7 @@ def test_the_summary_says_so_in_words(made):
 def test_a_table_of_a_training_in_one_step_has_a_summary_too(made):
     assert dynamics.summary(made[made["inputs"].isin(["step 0", "step 64"])]).empty
     without = dynamics.summary(made[~made["inputs"].str.contains("records")])
-    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"further at 0 of 0 sizes, nearer at 0"}
+    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"less similar at 0 of 0 sizes, more at 0"}
 
 
 def test_the_summary_of_a_table_as_computed_and_as_read_back(frame, settings):
