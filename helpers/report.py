@@ -17,6 +17,7 @@ from helpers.analyses.rsa import RAW, compare_layers, reader
 from helpers.checks import Check
 from helpers.claims import judging, show
 from helpers.claims.run import ALL, READ, Run
+from helpers.claims.words import SCORES
 from helpers.encoders import Encoder, EncoderError
 from helpers.profiles import PROFILES, Profile
 from helpers.svg import Curve, Markup, chart, joined, key, tag
@@ -24,13 +25,11 @@ from helpers.validation import unknown
 from helpers.vocabulary import ANALYSES, HEADLINE, MODELS, ORDER, RANDOM_SEED
 
 STYLE = Path(__file__).parent / "assets" / "report.css"
-SHOWN = READ  # the analyses that the page shows: those by which the claims are judged
 TUNED = "Tuned"  # the model name of a fine-tuned checkpoint that the user gives
 _MODELS = (*ORDER, TUNED)
 _SHAPES = ("square", "circle", "up", "diamond", "cross", "down", "star")
 _MARKERS = dict(zip(_MODELS, _SHAPES, strict=True))
 _STATES = {checks.GOOD: ("✓", "good"), checks.LOOK: ("!", "look at this first")}
-_METRICS = {"las": "LAS", "accuracy": "accuracy", "f1": "F1"}
 # Of pages that ask no other host for anything, whatever a text in them says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -45,9 +44,9 @@ def asked(only: Sequence[str] = (), tuned: str | Path | None = None) -> tuple[st
     an analysis that the report does not show, listing those that it does.
     """
     for name in only:
-        if name not in SHOWN:
-            raise ValueError(unknown("analysis of the report", name, SHOWN))
-    return tuple(only) if only or tuned is not None else SHOWN
+        if name not in READ:
+            raise ValueError(unknown("analysis of the report", name, READ))
+    return tuple(only) if only or tuned is not None else READ
 
 
 def check(settings: Profile, *, only: Sequence[str] = (), tuned: str | Path | None = None) -> tuple[str, ...]:
@@ -91,7 +90,7 @@ def write(
             analyses.run_all(settings, only=missing)
         except analyses.AnalysesFailed as error:
             failure = error
-    there = {name: results.saved(name, settings) for name in SHOWN}
+    there = {name: results.saved(name, settings) for name in READ}
     tables = untuned | {name: table for name, table in there.items() if table is not None}
     run = [name for name, table in there.items() if table is not None]
     content = page(settings, encoder, found, tables, run=run, pair=compared, failure=str(failure or ""))
@@ -212,7 +211,7 @@ def _scores(tables: Mapping[str, pd.DataFrame]) -> Markup:
         by_seed = [tag("div", text) for text in results.format_rows(own, points=True)]
         floor, number = run.best_trivial(model, own["seed"])
         trivial = f"{number.text(points=True, interval=False)} ({floor.replace('_', ' ')})"
-        title = f"{model}, {_METRICS[HEADLINE[model]]} on {own['task'].iloc[0]}"
+        title = f"{model}, {SCORES[HEADLINE[model]]} on {own['task'].iloc[0]}"
         rows.append(tag("tr", tag("td", title), tag("td", *by_seed), tag("td", trivial)))
     names = ("model", "points, a line per seed", "best without learning the task")
     head = tag("tr", *(tag("th", name, scope="col") for name in names))
@@ -240,7 +239,7 @@ def _claims(settings: Profile, tables: Mapping[str, pd.DataFrame]) -> list[Marku
 
 
 def _absent(run: Sequence[str], failure: str) -> list[Markup]:
-    missing = [name for name in SHOWN if name not in run]
+    missing = [name for name in READ if name not in run]
     if not missing:
         return [tag("p", "Nothing: every analysis of this report was run.")]
     parts = [_missing(missing)]

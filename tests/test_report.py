@@ -156,8 +156,8 @@ def test_verdicts_are_those_of_the_claims(written):
 
 def test_what_was_not_run_is_said(written):
     page, _ = written
-    missing = {name for name in page.texts["b"] if name in report.SHOWN}
-    assert missing == set(report.SHOWN) - {"finetuning", "rsa", "rsa_between_layers"}
+    missing = {name for name in page.texts["b"] if name in report.READ}
+    assert missing == set(report.READ) - {"finetuning", "rsa", "rsa_between_layers"}
     in_figures = 3  # of edge probes, and of the two ablations of which one is drawn
     assert page.text.count(": not run") == len(missing) + in_figures
 
@@ -215,12 +215,12 @@ def test_a_failed_analysis_is_on_the_page(settings, monkeypatch, tmp_path, capsy
 
 
 def test_what_a_report_computes():
-    assert report.asked() == report.SHOWN and report.asked(["rsa"], "x") == ("rsa",)
+    assert report.asked() == report.READ and report.asked(["rsa"], "x") == ("rsa",)
     assert report.asked((), "x") == (), "a checkpoint that was tuned elsewhere needs no tuning"
 
 
 def test_the_names_of_analyses_are_known():
-    assert set(report.SHOWN) <= set(analyses.ANALYSES)
+    assert set(report.READ) <= set(analyses.ANALYSES)
 
 
 # -- a pair of checkpoints -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from scipy.special import rel_entr
 
 from helpers import encoders
 from helpers.analyses.finetuning import source
@@ -181,9 +182,4 @@ def divergence(a: np.ndarray, b: np.ndarray) -> float:
     size = int(max(a.max(), b.max())) + 1
     p, q = (np.bincount(x, minlength=size) / len(x) for x in (a, b))
     middle = (p + q) / 2
-
-    def relative(r: np.ndarray) -> float:
-        there = r > 0
-        return float(np.sum(r[there] * np.log2(r[there] / middle[there])))
-
-    return (relative(p) + relative(q)) / 2
+    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2 / np.log(2))
