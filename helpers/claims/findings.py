@@ -182,6 +182,18 @@ def _learnt(run: Run, able: list[str], encoder: str) -> Finding:
 
 def _untested(run: Run, able: list[str]) -> Finding:
     sentences, unable = [], [model for model in MODELS if model not in able]
+    ablated = dict.fromkeys(
+        reason
+        for analysis in ("partial_freezing", "truncation")
+        for model in able
+        if (reason := run.unlearnt(model, analysis, seeds_of(run, analysis)))
+    )
+    aside = [f"{reason}, so its ablations decide nothing." for reason in ablated]
+    if not unable and aside:
+        return Finding(
+            "Every model learnt its task, but not every one that the ablations begin from.",
+            f"Every model learnt its task. But in the ablations {' '.join(aside)}",
+        )
     if not unable:
         return Finding("Every model learnt its task.", "Every model learnt its task, so none is left out.")
     for model in unable:
@@ -196,8 +208,8 @@ def _untested(run: Run, able: list[str]) -> Finding:
     their = "its task" if len(unable) == 1 else "their tasks"
     return Finding(
         f"We can conclude nothing about {listed(unable)}, which did not learn {their}.",
-        f"{' '.join(sentences)} What tuning does to an encoder that has not learnt the task says nothing "
-        "about the task.",
+        f"{' '.join([*sentences, *aside])} What tuning does to an encoder that has not learnt the task says "
+        "nothing about the task.",
     )
 
 

@@ -202,7 +202,12 @@ def test_ablations_of_halves_of_the_stack():
     said = found(LEARNT, same, cut)["ablations"].short
     assert said.startswith("The lower half of the stack can stay frozen; the upper half has to be there")
     idle = frozen("QA", 0.505, 0.4, 0.3)  # not learnt with nothing frozen
-    assert "could not be tested" in found(LEARNT, idle)["ablations"].short
+    said = found(scores(Dep=0.8, NLI=0.7, QA=0.7), idle)
+    assert "could not be tested" in said["ablations"].short
+    assert said["untested"].short.startswith(
+        "Every model learnt its task, but not every one that the ablations"
+    )
+    assert "QA with nothing ablated has not learnt its task (f1 50.5" in said["untested"].long
 
 
 @pytest.mark.parametrize(
