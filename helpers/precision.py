@@ -3,6 +3,9 @@
 Parameters, optimisers, losses and statistics are in float32 or better always.
 """
 
+import platform
+from pathlib import Path
+
 import torch
 
 PRECISIONS = ("bf16", "fp32")
@@ -34,3 +37,11 @@ def autocast(on: torch.device | str, precision: str | None = None) -> torch.auto
     """Context in which products are of a precision; None: the faster one."""
     half = (precision or fastest(on)) == "bf16"
     return torch.autocast(torch.device(on).type, dtype=torch.bfloat16, enabled=half)
+
+
+def processor() -> str:
+    """The processor's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())

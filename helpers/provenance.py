@@ -129,21 +129,13 @@ def commit() -> str:
     return head.strip() + ("+changes" if status.strip() else "")
 
 
-def processor() -> str:
-    """The processor's name."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())
-
-
 def hardware() -> str:
     """Processor, number of cores, graphics card if there is one, and the precision of matrix products."""
     import torch
 
     from helpers import precision
 
-    parts = [f"{processor()}, {os.cpu_count()} cores"]
+    parts = [f"{precision.processor()}, {os.cpu_count()} cores"]
     cuda = torch.cuda.is_available()
     if cuda:
         parts.append(torch.cuda.get_device_name())

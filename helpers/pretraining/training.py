@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from helpers import checkpoints, encoders, precision, progress, provenance, store
+from helpers import checkpoints, encoders, precision, progress, store
 from helpers.pretraining import models, text
 from helpers.pretraining.batches import IGNORED, Batches
 from helpers.pretraining.recipe import Recipe, continued, replaced
@@ -315,7 +315,7 @@ def _machine(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)}, {kind}, torch {torch.__version__}"
     threads = torch.get_num_threads()
     return (
-        f"{provenance.processor()}, {threads} thread{'s' * (threads != 1)}, {kind}, torch {torch.__version__}"
+        f"{precision.processor()}, {threads} thread{'s' * (threads != 1)}, {kind}, torch {torch.__version__}"
     )
 
 

@@ -76,10 +76,8 @@ def test_a_lost_workers_point_is_redone_and_the_others_are_kept(said):
     assert points.compute([point(n) for n in (1, 2, 3)], executor.workers()) == {}
     assert sorted(executor.calls) == ["number 1"] + ["number 2"] * 3 + ["number 3"]
     assert [n for n in (1, 2, 3) if point(n).missing()] == []
-    lost = [line for line in said if "its worker was lost" in line]
-    assert len(lost) == 2 and lost[0].endswith(
-        "computed again (RuntimeError: job 17 has not produced any output)"
-    )
+    lost = [line for line in said if "worker lost" in line]
+    assert len(lost) == 2 and lost[0].endswith("retrying (RuntimeError: job 17 has not produced any output)")
 
 
 def test_what_fails_is_named_and_not_tried_for_ever(said):

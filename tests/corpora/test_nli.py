@@ -131,7 +131,7 @@ def changed(**changes):
         pytest.param(
             changed(genre=0).replace("0", "[" * 3000 + "]" * 3000), 2, "nested too deep", id="nested deep"
         ),
-        pytest.param(changed(genre=0).replace("0", "NaN"), 2, "found: NaN, which is no number", id="NaN"),
+        pytest.param(changed(genre=0).replace("0", "NaN"), 2, "NaN, which is not a JSON number", id="NaN"),
         pytest.param(
             changed().replace('"pairID": "8e"', '"sentence2": "8e"'),
             2,

@@ -238,7 +238,7 @@ FILES = {
     ),
     "rating that is no number of JSON": (
         lambda m: m.update({DEV: m[DEV].replace(b'"value": ', b'"value": NaN, "v": ')}),
-        "broken or cut short .NaN, which is no number",
+        "broken or cut short .NaN, which is not a JSON number",
     ),
     "ids nested deep": (lambda m: m.update({uds.IDS: b"[" * 3000 + b"]" * 3000}), "nested too deep"),
     "ids in a list": (lambda m: m.update({uds.IDS: b"[1]"}), "expected 'the file' to be an object"),

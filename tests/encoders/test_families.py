@@ -353,7 +353,7 @@ def test_truncated(encoder):
 @pytest.mark.parametrize("lowest", [0, 2])
 def test_reinitialised(encoder, lowest):
     if encoder.family.one_block:
-        with pytest.raises(encoders.EncoderError, match="ALBERT cannot be drawn anew in part"):
+        with pytest.raises(encoders.EncoderError, match="ALBERT cannot be re-initialised in part"):
             blocks.reinitialised(encoder, lowest, seed=1)
         return
     before = encoder.model.state_dict()
@@ -391,10 +391,10 @@ def test_fine_tuned(folder, encoder, task, tmp_path, plain):
 def test_dropout_is_set_everywhere(folder):
     model = encoders.load(folder, device="cpu", precision="fp32").model.train()
     ids = torch.full((1, 12), 7)
-    training._set_dropout(model, 0.0)
+    encoders.set_dropout(model, 0.0)
     states = [model(input_ids=ids).last_hidden_state for _ in range(2)]
     assert torch.equal(*states)
-    training._set_dropout(model, 0.5)
+    encoders.set_dropout(model, 0.5)
     for module in model.modules():
         rates = (getattr(module, name, None) for name in ("p", "attention_dropout", "dropout_prob"))
         assert set(filter(lambda rate: isinstance(rate, float), rates)) <= {0.5}

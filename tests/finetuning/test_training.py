@@ -196,7 +196,7 @@ def test_dropout_is_set_in_the_head_of_an_encoder_with_other_names_for_it_too():
     from transformers import DistilBertConfig, DistilBertModel
 
     encoder = DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=2, hidden_dim=8))
-    training._set_dropout(encoder, 0.25)
+    encoders.set_dropout(encoder, 0.25)
     model = TaskModel(encoder, tasks.get("NLI").head(SimpleNamespace(model=encoder, width=8), ("a", "b")))
     rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
     assert len(rates) > 2 and set(rates) == {0.25}

@@ -102,7 +102,7 @@ def test_starts_that_are_refused(folder, start, words, tmp_path):
     def run(**settings):
         training.run(folder, tmp_path / "run", settings, cache=store.Store(tmp_path / "store"))
 
-    with pytest.raises(EncoderError, match="ELECTRA is not among .*: BERT, MPNet"):
+    with pytest.raises(EncoderError, match="ELECTRA is not one of .*: BERT, MPNet"):
         run(start=str(start("electra")))
     with pytest.raises(EncoderError, match="does not exist"):
         run(start="./nowhere")

@@ -59,7 +59,7 @@ def test_a_killed_workers_point_is_redone(choice, alone, tables, tmp_path, monke
     analyses.run_all(settings, only=["finetuning"], workers=executors.workers(choice))
     assert tables(tmp_path) == expected
     assert sorted((tmp_path / "log").read_text().split()) == ["0", "1", "1"]
-    assert sum("its worker was lost, computed again" in line for line in said) == 1
+    assert sum("worker lost, retrying" in line for line in said) == 1
     assert sum(": done; " in line for line in said) == 2
     assert results.saved("finetuning", settings) is not None
     assert not list((tmp_path / "artifacts").glob("jobs/*"))
