@@ -106,7 +106,7 @@ def test_starts_that_are_refused(folder, start, words, tmp_path):
         run(start=str(start("electra")))
     with pytest.raises(EncoderError, match="does not exist"):
         run(start="./nowhere")
-    with pytest.raises(ValueError, match="^hidden, layers: what is trained on from"):
+    with pytest.raises(ValueError, match="^hidden, layers: a model continued from"):
         run(start=str(start("bert")), hidden=32, layers=1)
     with pytest.raises(ValueError, match="^vocabulary: "):
         run(start=str(start("bert")), vocabulary=500)
