@@ -381,7 +381,7 @@ def answer(frame: pd.DataFrame) -> str:
     against = opposed(table)
     by_order: dict[str, list[str]] = {}
     counts = against.groupby(["model", "other"]).size().items()
-    where = ", ".join(f"{model} and {other} at {n} layers" for (model, other), n in counts)
+    where = ", ".join(f"{model} and {other} at {n} layer{'s' * (n > 1)}" for (model, other), n in counts)
     for name, order in orders(frame, int(frame["layer"].max())).items():
         by_order.setdefault(order, []).append(name)
     ranked = "; ".join(f"{order} ({', '.join(names)})" for order, names in by_order.items())
