@@ -56,11 +56,10 @@ def description_lengths(settings: Profile) -> tuple[Rows, dict[str, Any]]:
     of the control task's labels, ``control_codelength`` and ``control_compression``; and ``codelength_gap``,
     control minus task, paired. Models: Base, Dep, NLI, QA (first fine-tuning seed) and Random; ``seed`` is
     the fine-tuning seed. ``description_length_delta``: model - Base at the same layer, paired.
-    ``description_length_probe_seeds``: Base's
-    metrics with the probe seeds other than the first, which also draw the order in which sentences are sent,
-    with that seed in ``seed``. Intervals: 95 %, bootstrap
-    over the sentences sent; probes and order are those of the run. Details: ``labels``, how many are possible
-    and how many were sent.
+    ``description_length_probe_seeds``: Base's metrics with the probe seeds other than the first, which also
+    draw the order in which sentences are sent, with that seed in ``seed``. Intervals: 95 %, bootstrap over
+    the sentences sent; probes and order are those of the run. Details: ``labels``, how many are possible and
+    how many were sent.
 
     Raises ValueError if the suite has no POS task.
     """

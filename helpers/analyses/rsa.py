@@ -1,7 +1,7 @@
 """Representational similarity of the fine-tuned models to Base, layer by layer."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +80,12 @@ def layer_estimates(x: Activations, y: Activations, n_bootstrap: int) -> dict[in
         line.layer: Estimate(line.value, line.ci_low, line.ci_high, own, draws)
         for line, own in zip(numbers.itertuples(), samples, strict=True)
     }
+
+
+def spaced(layers: Sequence[int], most: int) -> list[int]:
+    """At most ``most`` of the layers, evenly spaced, the first and the last among them."""
+    chosen = np.linspace(0, len(layers) - 1, min(most, len(layers))).round().astype(int)
+    return [int(layers[index]) for index in chosen]
 
 
 def _compared(x: Activations, y: Activations, n_bootstrap: int, name: str, below: int) -> Path:

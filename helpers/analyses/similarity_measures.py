@@ -14,7 +14,7 @@ import functools
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -233,7 +233,7 @@ def layer_map(x: Activations, y: Activations, y_layers: Layers) -> pd.DataFrame:
 
     Columns: ``metric, layer`` (of ``x``), ``other`` (layer of ``y``), ``value``.
     """
-    down, across = mapped(x.layers), mapped(y.layers)
+    down, across = rsa.spaced(x.layers, MAPPED), rsa.spaced(y.layers, MAPPED)
 
     def build(folder: Path) -> None:
         rows, total = [], len(down) * len(across)
@@ -247,12 +247,6 @@ def layer_map(x: Activations, y: Activations, y_layers: Layers) -> pd.DataFrame:
 
     spec = {"x": x.folder.name, "y": y.folder.name, "layers": [down, across]}
     return pd.read_csv(_stored("map", spec, build) / "map.csv")
-
-
-def mapped(layers: Sequence[int]) -> list[int]:
-    """The layers that a map has: at most :data:`MAPPED`, evenly spaced, the first and the last among them."""
-    chosen = np.linspace(0, len(layers) - 1, min(MAPPED, len(layers))).round().astype(int)
-    return [int(layers[index]) for index in chosen]
 
 
 def _stored(what: str, spec: dict[str, Any], build: Callable[[Path], None]) -> Path:

@@ -63,11 +63,12 @@ def found(tables: Mapping[str, pd.DataFrame], encoder: str) -> dict[str, Finding
     """
     run = Run(tables)
     able = learnt(run)
+    mixed, top = (_edge_changes(run, able, metric) for metric in ("micro_f1", "micro_f1_top"))
     return {
-        "answer": _answer(run, able),
+        "answer": _answer(mixed, top),
         "learnt": _learnt(run, able, called(encoder)),
         "untested": _untested(run, able),
-        "probes": _probes(run, able),
+        "probes": _probes(mixed, top),
         "trees": _trees(run, able),
         "depth": _depth(run, able),
         "ablations": _ablations(run),
@@ -137,22 +138,21 @@ def direction(run: Run) -> str:
 # -- each of the findings ------------------------------------------------------------------------------
 
 
-def _answer(run: Run, able: list[str]) -> Finding:
-    """What fine-tuning does to what an encoder knows, in a sentence."""
-    mixed, top = (_edge_changes(run, able, metric) for metric in ("micro_f1", "micro_f1_top"))
+def _answer(mixed: dict[str, Number], top: dict[str, Number]) -> Finding:
+    """What fine-tuning does to what an encoder knows, by changes in F1 on the mix and at the last layer."""
     if not mixed:
         return Finding("No answer.", "No model that was probed has learnt its task.")
-    lost, lost_above = ([n for n, c in changes.items() if c.high < -SMALL] for changes in (mixed, top))
+    lost, lost_above = _n_lost(mixed), _n_lost(top)
     points = f"{100 * SMALL:.0f} points"
     if lost:
         short = "It gives some of it up."
-        long = f"Even where a probe may read any layer, {len(lost)} of {len(mixed)} scores fall by "
+        long = f"Even where a probe may read any layer, {lost} of {len(mixed)} scores fall by "
         long += f"over {points}."
     elif lost_above:
         short = "Mostly it keeps it, but less of it reaches the top."
         long = (
             f"Where a probe may read any layer, none of {len(mixed)} scores clearly falls by over {points}; "
-            f"at the last layer alone {len(lost_above)} {'does' if len(lost_above) == 1 else 'do'}."
+            f"at the last layer alone {lost_above} {'does' if lost_above == 1 else 'do'}."
         )
     else:
         short = "It keeps nearly all of it."
@@ -213,8 +213,7 @@ def _untested(run: Run, able: list[str]) -> Finding:
     )
 
 
-def _probes(run: Run, able: list[str]) -> Finding:
-    mixed, top = (_edge_changes(run, able, metric) for metric in ("micro_f1", "micro_f1_top"))
+def _probes(mixed: dict[str, Number], top: dict[str, Number]) -> Finding:
     if not mixed:
         return Finding("Probes could not be compared.", "No model that was probed has learnt its task.")
     short, long = (
@@ -245,9 +244,14 @@ def _trees(run: Run, able: list[str]) -> Finding:
     return Finding(short, " ".join(tree_text(run, model) for model in there))
 
 
+def _n_lost(changes: dict[str, Number]) -> int:
+    """How many of the changes in F1 are clearly losses of more than :data:`SMALL`."""
+    return sum(change.high < -SMALL for change in changes.values())
+
+
 def _losing(changes: dict[str, Number]) -> str:
-    """How many of the changes in F1 are clearly losses of more than :data:`SMALL`, as a predicate."""
-    lost = sum(change.high < -SMALL for change in changes.values())
+    """:func:`_n_lost` as a predicate."""
+    lost = _n_lost(changes)
     limit = f"more than {100 * SMALL:.0f} points"
     if not lost:
         return f"lose little (in none of {len(changes)} scores clearly {limit})"

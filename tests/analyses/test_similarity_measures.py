@@ -38,9 +38,9 @@ def one_by_one(x, y):
 
 
 def test_a_map_has_few_layers_evenly_spaced_with_both_ends():
-    assert sides.mapped(range(-1, 12)) == [-1, 1, 3, 5, 7, 9, 11]
-    assert sides.mapped(range(-1, 6)) == list(range(-1, 6))
-    assert sides.mapped([-1]) == [-1]
+    assert rsa.spaced(range(-1, 12), sides.MAPPED) == [-1, 1, 3, 5, 7, 9, 11]
+    assert rsa.spaced(range(-1, 6), sides.MAPPED) == list(range(-1, 6))
+    assert rsa.spaced([-1], sides.MAPPED) == [-1]
 
 
 @pytest.mark.parametrize("reduced", [False, True], ids=["full rank", "a direction without variance"])

@@ -220,6 +220,11 @@ def test_the_treebank_is_the_one_that_the_other_tests_read(real_data, split):
     assert (path.stat().st_size, hashed(path.read_bytes())) == (file.bytes, file.sha256)
 
 
+def test_every_download_has_a_known_hash():
+    for source in fetch.SOURCES.values():
+        assert all(file.bytes and len(file.sha256) == 64 for file in source.files), source.name
+
+
 def test_the_excerpt_is_the_one_that_the_other_tests_read(real_data):
     (path,) = real_data("wikipedia-sample").glob("*.bz2")
     (file,) = fetch.SOURCES["wikipedia-sample"].files
