@@ -340,11 +340,19 @@ def test_imports_neither_tables_nor_data_sets():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-def test_compiled_code_trains_the_same(train, tiny, tmp_path):
-    """To within what another order of additions makes, and through its change of shapes."""
+def test_compiled_code_trains_the_same(train, prepared, tiny, tmp_path):
+    """Weights move alike, through the change of shapes.
+
+    All are compared at once: another order of additions can turn the sign of a gradient near zero, and
+    AdamW's first steps are as long for small gradients as for large ones, so single weights can part.
+    """
     recipe = dataclasses.replace(tiny, optimizer="adamw", tokens=10 * 256)
     train(tmp_path / "eager", recipe)
     train(tmp_path / "compiled", recipe, compile_model=True)
-    ours, theirs = weights(tmp_path / "compiled"), weights(tmp_path / "eager")
-    for name in theirs:
-        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-2, atol=2e-2)
+    eager, compiled = (weights(tmp_path / run) for run in ("eager", "compiled"))
+    start = models.make(recipe, prepared[0]).state_dict()
+    apart, moved = (
+        torch.cat([(eager[name] - other[name]).flatten() for name in eager]).norm()
+        for other in (compiled, start)
+    )
+    assert apart < 0.05 * moved
