@@ -125,22 +125,23 @@ def _read(settings: Profile, only: Iterable[str]) -> set[str]:
 
 
 def _readers(name: str, settings: Profile) -> str:
-    """Which analyses read a corpus, as the settings are or with one that differs."""
-    variants = {"": settings}
+    """Which analyses read a corpus, as the settings are or, where none does, with one that differs."""
+    if reading := [analysis for analysis, reads in READS.items() if name in reads(settings)]:
+        return f"these do: {', '.join(reading)}"
     suites = [*edges.SUITES, *([name] if name in edges.SUITE_NAMES else [])]
-    variants |= {f" with suite={suite}": replace(settings, suite=suite) for suite in suites}
+    variants = {f"suite={suite}": replace(settings, suite=suite) for suite in suites}
     if name in TEXTS:
-        variants[f" with text={name}"] = replace(settings, text=name)
+        variants[f"text={name}"] = replace(settings, text=name)
     for task in settings.tasks:
         if TASKS[task.model].record is named(name).kind:
             other = replace(task, corpus=name)
             tasks = tuple(other if task is one else one for one in settings.tasks)
-            variants[f" with tasks.{task.model}.corpus={name}"] = replace(settings, tasks=tasks)
-    reading = {
+            variants[f"tasks.{task.model}.corpus={name}"] = replace(settings, tasks=tasks)
+    reads_then = {
         way: [analysis for analysis, reads in READS.items() if name in reads(variant)]
         for way, variant in variants.items()
     }
-    ways = [f"{', '.join(analyses)}{way}" for way, analyses in reading.items() if analyses]
+    ways = [f"{', '.join(analyses)} with {way}" for way, analyses in reads_then.items() if analyses]
     return f"these do: {'; '.join(ways)}" if ways else "no analysis does"
 
 
