@@ -375,10 +375,52 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for effect in EFFECTS:
             parts = last[(last["model"] == model) & (last["effect"] == effect)]
-            further, nearer = (parts["ci_high"] < 0).sum(), (parts["ci_low"] > 0).sum()
-            rows[model][effect] = f"less similar at {further} of {len(parts)} sizes, more at {nearer}"
+            less, more = (parts["ci_high"] < 0).sum(), (parts["ci_low"] > 0).sum()
+            rows[model][effect] = _turned(less, more, len(parts))
     columns = ["moves first", "score settled", "moving after that", *EFFECTS]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def sentences(frame: pd.DataFrame) -> str:
+    """What :func:`summary` says of a table, in sentences, and how far weights move on the fewest records."""
+    said, weights = [], _on_fewest(frame)
+    for model, (first, step, moving, *effects) in summary(frame).iterrows():
+        said.append(
+            f"{model} changes first in {first}." if first != "no layer" else f"No layer of {model} moves."
+        )
+        if step.startswith("only"):
+            said.append("Its score rises up to the last point.")
+        else:
+            said.append(f"Its score settles at {step}; layers that still change after that: {moving}.")
+        if set(effects) != {_turned(0, 0, 0)}:
+            said.append(f"More steps over as few records make the last layer {effects[0]}.")
+            said.append(f"More records in as many steps make it {effects[1]}.")
+        if model in weights:
+            n, ratio = weights[model]
+            said.append(f"In as many steps, weights move {ratio:.2f} times as far on {n} records as on all.")
+    return " ".join(said)
+
+
+def _turned(less: int, more: int, n: int) -> str:
+    """At how many numbers of records a layer becomes less similar to Base, and at how many more."""
+    if n == 0:
+        return "not tried on fewer records"
+    if n in (less, more):
+        which = f"each of {n} sizes" if n > 1 else "the one size"
+        return f"{'less' if less else 'more'} similar to Base at {which}"
+    return f"less similar to Base at {less} of {n} sizes, more at {more}"
+
+
+def _on_fewest(frame: pd.DataFrame) -> dict[str, tuple[int, float]]:
+    """By model: the fewest records, and how far the blocks' weights move on them, relative to all records.
+
+    The mean over blocks, of models tuned in the same steps.
+    """
+    rows = placed(frame[frame["layer"] >= 0])
+    rows = rows[(rows["metric"] == "weight_distance") & (rows["axis"] == "same steps")]
+    moved = rows.groupby(["model", "at"])["value"].mean()
+    ends = {model: own.droplevel("model") for model, own in moved.groupby("model")}
+    return {model: (own.index[0], own.iloc[0] / own.iloc[-1]) for model, own in ends.items() if len(own) > 1}
 
 
 def _listed(layers: Iterable[int]) -> str:

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -319,8 +320,8 @@ def test_the_summary_says_so_in_words(made):
         "moves first": "layer 1 (step 64)",
         "score settled": "step 16 of 64",
         "moving after that": "1 of 3 (most in layer 1: −0.16 [−0.17, −0.15])",
-        "more steps": "less similar at 2 of 2 sizes, more at 0",
-        "more records": "less similar at 0 of 2 sizes, more at 1",
+        "more steps": "less similar to Base at each of 2 sizes",
+        "more records": "less similar to Base at 0 of 2 sizes, more at 1",
     }
     still = made.assign(value=1.0, ci_low=0.99, ci_high=1.01)
     still.loc[still["analysis"] != "training_dynamics", ["value", "ci_low", "ci_high"]] = 0.0, -0.01, 0.01
@@ -329,10 +330,28 @@ def test_the_summary_says_so_in_words(made):
     ]  # fmt: skip
 
 
+def test_sentences_for_a_page(made):
+    moved = [
+        row(f"{n} records, same steps", "weight_distance", layer, distance)
+        for n, distances in ((10, (9, 0.01, 0.03)), (30, (9, 0.5, 0.5)), (100, (9, 0.02, 0.06)))
+        for layer, distance in zip((-1, 0, 1), distances, strict=True)
+    ]
+    frame = pd.concat([made, results.table(moved)], ignore_index=True)
+    assert dynamics.sentences(frame) == (
+        "Dep changes first in layer 1 (step 64). Its score settles at step 16 of 64; layers that still "
+        "change after that: 1 of 3 (most in layer 1: −0.16 [−0.17, −0.15]). More steps over as few records "
+        "make the last layer less similar to Base at each of 2 sizes. More records in as many steps make it less "
+        "similar to Base at 0 of 2 sizes, more at 1. In as many steps, weights move 0.50 times as far on 10 "
+        "records as on all."
+    )
+    rising = made[~made["inputs"].str.contains("records")].assign(ci_low=0.5)
+    assert dynamics.sentences(rising).endswith("). Its score rises up to the last point.")
+
+
 def test_a_table_of_a_training_in_one_step_has_a_summary_too(made):
     assert dynamics.summary(made[made["inputs"].isin(["step 0", "step 64"])]).empty
     without = dynamics.summary(made[~made["inputs"].str.contains("records")])
-    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"less similar at 0 of 0 sizes, more at 0"}
+    assert set(without.loc["Dep", list(dynamics.EFFECTS)]) == {"not tried on fewer records"}
 
 
 def test_the_summary_of_a_table_as_computed_and_as_read_back(frame, settings):
