@@ -339,9 +339,9 @@ def test_sentences_for_a_page(made):
     frame = pd.concat([made, results.table(moved)], ignore_index=True)
     assert dynamics.sentences(frame) == (
         "Dep changes first in layer 1 (step 64). Its score settles at step 16 of 64; layers that still "
-        "change after that: 1 of 3 (most in layer 1: −0.16 [−0.17, −0.15]). More steps over as few "
-        "records make the last layer less similar to Base at each of 2 sizes. More records in as many steps make "
-        "it less similar to Base at 0 of 2 sizes, more at 1. In as many steps, weights move 0.50 times as far "
+        "change after that: 1 of 3 (most in layer 1: −0.16 [−0.17, −0.15]). More steps over as few records "
+        "make the last layer less similar to Base at each of 2 sizes. More records in as many steps make it "
+        "less similar to Base at 0 of 2 sizes, more at 1. In as many steps, weights move 0.50 times as far "
         "on 10 records as on all."
     )
     rising = made[~made["inputs"].str.contains("records")].assign(ci_low=0.5)
