@@ -15,6 +15,7 @@ _TUNED = {
     "control_random_init_delta": "from random weights",
     "control_shuffled_labels_delta": "on shuffled labels",
 }
+_LABELS = {"POS": "parts of speech", "Dependencies": "relations"}
 _STATES = {"": "states as they are", "_erased": "without the label", "_random": "without random directions"}
 
 
@@ -155,7 +156,7 @@ def erased_scores(amnesic: pd.DataFrame) -> pd.DataFrame:
 
 
 def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
-    """Whether each model loses more without a label than without random directions, as text.
+    """What each model loses without a label, beyond what it loses without random directions, as text.
 
     ``unlearnt`` says of models why nothing can be said of them; empty where there is no reason.
     """
@@ -166,14 +167,10 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
             continue
         for row in results.select(own, metric="lost_to_label").itertuples():
             sure = results.by_interval(
-                row.ci_low,
-                row.ci_high,
-                above="loses more",
-                below="loses less",
-                neither="does not clearly lose more",
+                row.ci_low, row.ci_high, above="loses", below="is spared", neither="does not clearly lose"
             )
-            number = results.format_number(row.value, row.ci_low, row.ci_high, points=True, signed=True)
-            found.append(
-                f"{model} {sure} without {row.inputs} than without random directions ({number} points)"
-            )
+            sign = -1 if row.ci_high < 0 else 1
+            bounds = sorted((sign * row.ci_low, sign * row.ci_high))
+            number = results.format_number(sign * row.value, *bounds, points=True)
+            found.append(f"{model} {sure} {number} points without {_LABELS.get(row.inputs, row.inputs)}")
     return "; ".join(found)

@@ -90,9 +90,13 @@ def test_a_model_that_has_not_learnt_its_task_is_not_judged():
         ci_low=[0.2, 0.7, 0.3, 0.6, 0.1, 0.4],
         ci_high=[0.4, 0.9, 0.5, 0.8, 0.3, 0.6],
     )
+    less = table.assign(value=-table["value"], ci_low=-table["ci_high"], ci_high=-table["ci_low"])
+    assert probe_controls.losses(less.query("model == 'Dep'"), {"Dep": ""}) == (
+        "Dep is spared 30.0 [20.0, 40.0] points without parts of speech"
+    )
     said = probe_controls.losses(table, {"Dep": "", "QA": "QA has not learnt its task (f1 3)"})
     assert said == (
-        "Dep loses more without POS than without random directions (+30.0 [+20.0, +40.0] points); "
+        "Dep loses 30.0 [20.0, 40.0] points without parts of speech; "
         "QA has not learnt its task (f1 3), so we can conclude nothing about what it uses"
     )
     drawn = probe_controls.erased_scores(table)
