@@ -69,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
 
     book = commands.add_parser("book", help="run every notebook and build the book", choices=_choices)
     _settings_options(book)
-    book.add_argument("--only", metavar="TEXT", help="run the notebooks whose name contains this, no pages")
+    book.add_argument(
+        "--only", action="append", default=[], metavar="TEXT",
+        help="run the notebooks whose name contains this, no pages; may be repeated",
+    )  # fmt: skip
     book.set_defaults(run=_book)
 
     pdf = commands.add_parser("pdf", help="print the built book into one PDF; needs Chromium or Chrome")
@@ -113,7 +116,10 @@ def _parser() -> argparse.ArgumentParser:
 
     handout = commands.add_parser("handout", help="write the notebooks without solutions, for a class")
     handout.add_argument("--out", type=Path, required=True, help="folder for them")
-    handout.add_argument("--only", metavar="TEXT", help="the notebooks whose name contains this")
+    handout.add_argument(
+        "--only", action="append", default=[], metavar="TEXT",
+        help="the notebooks whose name contains this; may be repeated",
+    )  # fmt: skip
     handout.set_defaults(run=_handout)
 
     data = commands.add_parser("data", help="list, fetch and verify the corpora")

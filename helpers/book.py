@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,24 +55,28 @@ def notebooks(root: Path) -> list[Path]:
     return [Path(f"{n}.ipynb") for n in names if (root / f"{n}.ipynb").is_file()]
 
 
-def named(root: Path, only: str | None) -> list[Path]:
-    """Those of :func:`notebooks` whose name contains ``only``; None: all. Raises ValueError for none."""
-    chosen = [n for n in notebooks(root) if only is None or only in n.stem]
-    if not chosen:
-        names = ", ".join(n.stem for n in notebooks(root))
-        raise ValueError(f"no notebook's name contains {only!r}; there are: {names}")
-    return chosen
+def named(root: Path, only: Iterable[str]) -> list[Path]:
+    """Those of :func:`notebooks` whose name contains one of the texts; all if there is no text.
+
+    Raises ValueError for a text that no name contains.
+    """
+    every, texts = notebooks(root), list(only)
+    for text in texts:
+        if not any(text in n.stem for n in every):
+            names = ", ".join(n.stem for n in every)
+            raise ValueError(f"no notebook's name contains {text!r}; there are: {names}")
+    return [n for n in every if not texts or any(text in n.stem for text in texts)]
 
 
 def build(
-    profile: str = "quick", *, only: str | None = None, overrides: Mapping[str, Any] | None = None
+    profile: str = "quick", *, only: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
 ) -> int:
     """Make the book at a profile; returns 0, or 1 if a notebook or the build failed.
 
     ``overrides`` replace single settings (:func:`helpers.profiles.settings`) in every notebook; ``only`` runs
-    just the notebooks whose name contains it and builds no pages. Before anything is run, raises ValueError
-    for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and if another build is at work in
-    the same folder; FetchError if a corpus is not to be had.
+    just the notebooks whose names contain one of these texts and builds no pages. Before anything is run,
+    raises ValueError for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and if another
+    build is at work in the same folder; FetchError if a corpus is not to be had.
     """
     overrides = overrides or {}
     settings = profiles.settings(profile, **overrides)
@@ -88,7 +92,7 @@ def build(
     expected = {n: _expected_seconds(root / n, profile) for n in chosen}
     outcomes = []
     with _alone(output), _scratch(output):
-        if only is None:
+        if not only:
             shutil.rmtree(stage, ignore_errors=True)
         for number, name in enumerate(chosen):
             left = sum(expected[n] for n in chosen[number:])
@@ -102,7 +106,7 @@ def build(
             progress.say(f"  {outcome.name:<24} {'FAILED' if outcome.error else seconds}")
         failed = [outcome for outcome in outcomes if outcome.error]
         index = output / "html" / "index.html"
-        if only is None:
+        if not only:
             progress.say("building the pages")
             if problem := _build_pages(root, stage, output):
                 progress.say(f"  FAILED: {problem}")

@@ -165,12 +165,12 @@ def test_results_are_written_with_their_provenance(built, home):
 
 
 def test_a_second_build_runs_nothing_again(built, said):
-    assert book.build("smoke", only="05") == 0
+    assert book.build("smoke", only=["05"]) == 0
     assert any("from the store" in line for line in said)
 
 
 def test_parameters_reach_a_notebook_and_a_wrong_one_fails_with_the_valid_ones(built, home):
-    assert book.build("smoke", only="05", overrides={"n_tokens": 100, "seeds": (0, 1)}) == 0
+    assert book.build("smoke", only=["05"], overrides={"n_tokens": 100, "seeds": (0, 1)}) == 0
     notebook = nbformat.read(home / "_build" / "stage" / "notebooks" / "05_rsa.ipynb", as_version=4)
     assert any("n_tokens = 100" in cell.source and "seeds = [0, 1]" in cell.source for cell in notebook.cells)
     run = book._run(ROOT / NOTEBOOKS[0], home / "wrong.ipynb", {"profile": "qick"}, {})
@@ -211,7 +211,7 @@ def test_a_second_build_into_the_same_folder_is_refused(tmp_path, monkeypatch, c
     monkeypatch.setattr(book, "_run", lambda *arguments: ran.append(arguments))
     message = f"another build is writing to {tmp_path}/_build: wait for it"
     with store.locked(tmp_path / "_build" / ".building"), pytest.raises(ValueError, match=message):
-        book.build("smoke", only="quickstart")
+        book.build("smoke", only=["quickstart"])
     assert not ran
 
 
@@ -237,6 +237,6 @@ def test_a_failing_notebook_is_reported_and_the_others_still_run(built, home, mo
     another = secrets.token_hex()  # a package that no run before has been of: the store outlives them
     monkeypatch.setattr(provenance, "code_hash", lambda: another)
     monkeypatch.setattr(book, "notebooks", lambda root: [n for n in NOTEBOOKS if n.stem[:2] in ("02", "05")])
-    assert book.build("smoke", only="0") == 1
+    assert book.build("smoke", only=["0"]) == 1
     text = "\n".join(said)
     assert "RuntimeError: planted" in text and re.search(r"05_rsa +\d.* s\n", text) and "1 failed" in text

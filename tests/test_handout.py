@@ -118,8 +118,14 @@ def test_one_notebook_can_be_asked_for_and_nothing_is_overwritten(tmp_path, caps
     assert command_line.main(["handout", "--out", str(out)]) == 2
     assert "20_rsa_from_scratch.ipynb is there already" in capsys.readouterr().err
     assert len(list(out.iterdir())) == 1 and (out / "20_rsa_from_scratch.ipynb").read_text() == "my answers"
+    assert (
+        command_line.main(["handout", "--only", "21", "--only", "quick", "--out", str(tmp_path / "two")]) == 0
+    )
+    names = ["00_quickstart.ipynb", "21_structural_probe_from_scratch.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == names
 
 
 def test_a_name_that_no_notebook_has_is_a_mistake_with_the_valid_ones(tmp_path, capsys):
-    assert command_line.main(["handout", "--only", "rsx", "--out", str(tmp_path)]) == 2
+    asked = ["handout", "--only", "20", "--only", "rsx", "--out", str(tmp_path / "out")]
+    assert command_line.main(asked) == 2 and not (tmp_path / "out").exists()
     assert "no notebook's name contains 'rsx'; there are: 00_quickstart" in capsys.readouterr().err
