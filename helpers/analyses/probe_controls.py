@@ -165,6 +165,7 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
         if why := unlearnt[str(model)]:
             found.append(f"{why}, so we can conclude nothing about what it uses")
             continue
+        parts: dict[str, list[str]] = {}
         for row in results.select(own, metric="lost_to_label").itertuples():
             sure = results.by_interval(
                 row.ci_low, row.ci_high, above="loses", below="is spared", neither="does not clearly lose"
@@ -172,5 +173,6 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
             sign = -1 if row.ci_high < 0 else 1
             bounds = sorted((sign * row.ci_low, sign * row.ci_high))
             number = results.format_number(sign * row.value, *bounds, points=True)
-            found.append(f"{model} {sure} {number} points without {_LABELS.get(row.inputs, row.inputs)}")
+            parts.setdefault(sure, []).append(f"{number} points without {_LABELS[row.inputs]}")
+        found += [f"{model} {sure} {' and '.join(numbers)}" for sure, numbers in parts.items()]
     return "; ".join(found)

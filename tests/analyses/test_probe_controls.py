@@ -90,6 +90,11 @@ def test_a_model_that_has_not_learnt_its_task_is_not_judged():
         ci_low=[0.2, 0.7, 0.3, 0.6, 0.1, 0.4],
         ci_high=[0.4, 0.9, 0.5, 0.8, 0.3, 0.6],
     )
+    both = pd.concat([table[:4], table[:1].assign(inputs="Dependencies")])
+    assert probe_controls.losses(both, {"Dep": ""}) == (
+        "Dep loses 30.0 [20.0, 40.0] points without parts of speech and "
+        "30.0 [20.0, 40.0] points without relations"
+    )
     less = table.assign(value=-table["value"], ci_low=-table["ci_high"], ci_high=-table["ci_low"])
     assert probe_controls.losses(less.query("model == 'Dep'"), {"Dep": ""}) == (
         "Dep is spared 30.0 [20.0, 40.0] points without parts of speech"
