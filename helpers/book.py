@@ -55,12 +55,12 @@ def notebooks(root: Path) -> list[Path]:
     return [Path(f"{n}.ipynb") for n in names if (root / f"{n}.ipynb").is_file()]
 
 
-def named(root: Path, only: Iterable[str]) -> list[Path]:
-    """Those of :func:`notebooks` whose name contains one of the texts; all if there is no text.
+def named(root: Path, only: str | Iterable[str]) -> list[Path]:
+    """Those of :func:`notebooks` whose name contains the text or one of the texts; all if there is none.
 
     Raises ValueError for a text that no name contains.
     """
-    every, texts = notebooks(root), list(only)
+    every, texts = notebooks(root), [only] if isinstance(only, str) else list(only)
     for text in texts:
         if not any(text in n.stem for n in every):
             names = ", ".join(n.stem for n in every)
@@ -69,14 +69,14 @@ def named(root: Path, only: Iterable[str]) -> list[Path]:
 
 
 def build(
-    profile: str = "quick", *, only: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+    profile: str = "quick", *, only: str | Sequence[str] = (), overrides: Mapping[str, Any] | None = None
 ) -> int:
     """Make the book at a profile; returns 0, or 1 if a notebook or the build failed.
 
     ``overrides`` replace single settings (:func:`helpers.profiles.settings`) in every notebook; ``only`` runs
-    just the notebooks whose names contain one of these texts and builds no pages. Before anything is run,
-    raises ValueError for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and if another
-    build is at work in the same folder; FetchError if a corpus is not to be had.
+    just the notebooks whose names contain the text, or one of the texts, and builds no pages. Before anything
+    is run, raises ValueError for unknown settings, what :func:`helpers.analyses.inputs.check` finds, and if
+    another build is at work in the same folder; FetchError if a corpus is not to be had.
     """
     overrides = overrides or {}
     settings = profiles.settings(profile, **overrides)

@@ -356,15 +356,18 @@ def steps_or_records(frame: pd.DataFrame) -> pd.DataFrame:
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """What a table of :func:`training_dynamics` says, in words: one row per model.
 
-    Columns: the layers that move first (:func:`first_moves`); where the score is settled, and what moves
-    after that (:func:`settled`); and at how many numbers of records more steps, and more records at as many
-    steps, make the last layer less similar to Base or more (:func:`steps_or_records`).
+    Columns: the layers that move first (:func:`first_moves`); where the score is settled, and how many layers
+    move after that (:func:`settled`), the embeddings among them; and at how many numbers of records more
+    steps, and more records in as many steps, make the last layer less similar to Base or more
+    (:func:`steps_or_records`).
     """
     moves, calm, effects, rows = first_moves(frame), settled(frame), steps_or_records(frame), {}
     last = effects[(effects["metric"] == rsa.RAW) & (effects["layer"] == moves.index.max())]
     for model, own in calm.iterrows():
         first = moves[model][moves[model] == moves[model].min()]
         moving, step = f"{len(own['moving'])} of {len(moves)}", f"step {own['step']} of {own['steps']}"
+        if own["step"] == own["steps"]:
+            moving = "no later point"
         if own["moving"]:
             change = results.format_number(own["value"], own["ci_low"], own["ci_high"], signed=True)
             moving += f" (most in layer {own['layer']:.0f}: {change})"
@@ -389,22 +392,25 @@ def sentences(frame: pd.DataFrame) -> str:
             f"{model} changes first in {first}." if first != "no layer" else f"No layer of {model} moves."
         )
         if step.startswith("only"):
-            said.append("Its score rises up to the last point.")
+            said.append("Its score rises up to the last point, so nothing can be said of change after that.")
         else:
             said.append(f"Its score settles at {step}; layers that still change after that: {moving}.")
         if set(effects) != {_turned(0, 0, 0)}:
-            said.append(f"More steps over as few records make the last layer {effects[0]}.")
-            said.append(f"More records in as many steps make it {effects[1]}.")
+            said.append(f"More steps over the same records make the last layer {effects[0]}.")
+            said.append(f"More records in the same number of steps make it {effects[1]}.")
         if model in weights:
             n, ratio = weights[model]
-            said.append(f"In as many steps, weights move {ratio:.2f} times as far on {n} records as on all.")
+            far = f"{ratio:.2f} times as far on {n} records as on all"
+            said.append(f"In the same number of steps, weights move {far}.")
     return " ".join(said)
 
 
 def _turned(less: int, more: int, n: int) -> str:
-    """At how many numbers of records a layer becomes less similar to Base, and at how many more."""
+    """At how many numbers of records a layer becomes less similar to Base, and at how many more similar."""
     if n == 0:
         return "not tried on fewer records"
+    if not less and not more:
+        return "neither clearly less nor clearly more similar to Base"
     if n in (less, more):
         which = f"each of {n} sizes" if n > 1 else "the one size"
         return f"{'less' if less else 'more'} similar to Base at {which}"

@@ -125,7 +125,7 @@ def _read(settings: Profile, only: Iterable[str]) -> set[str]:
 
 
 def _readers(name: str, settings: Profile) -> str:
-    """Which analyses read a corpus, as the settings are or, where none does, with one that differs."""
+    """Which analyses read a corpus under these settings or, where none does, with one of them changed."""
     if reading := [analysis for analysis, reads in READS.items() if name in reads(settings)]:
         return f"these do: {', '.join(reading)}"
     suites = [*edges.SUITES, *([name] if name in edges.SUITE_NAMES else [])]

@@ -123,12 +123,26 @@ def beside_controls(edge: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     From tables of edge probes and of :func:`helpers.analyses.controls.fine_tuning_controls`; the first
     fine-tuning seed. One row per probing task and model, one column per way of tuning.
     """
+    both = _changes(edge, controls)
+    both = both.assign(formatted=results.format_rows(both, points=True, signed=True))
+    wide = both.pivot(index=["inputs", "model"], columns="way", values="formatted")
+    return wide[[way for way in _TUNED.values() if way in wide]]
+
+
+def under_controls(edge: pd.DataFrame, controls: pd.DataFrame) -> dict[str, str]:
+    """How many changes of :func:`beside_controls` are clear falls or rises, by way of tuning, as text."""
+    texts = {}
+    for way, own in _changes(edge, controls).groupby("way"):
+        fall, rise = int((own["ci_high"] < 0).sum()), int((own["ci_low"] > 0).sum())
+        texts[str(way)] = f"{fall} of {len(own)} scores clearly fall and {rise} clearly rise"
+    return texts
+
+
+def _changes(edge: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([edge, controls])
     both = both[both["analysis"].isin(_TUNED) & (both["metric"] == "micro_f1") & both["model"].isin(MODELS)]
     both = results.one_seed(both[both["inputs"].isin(controls["inputs"])])
-    both = both.assign(formatted=results.format_rows(both, points=True, signed=True))
-    wide = both.pivot(index=["inputs", "model"], columns="analysis", values="formatted")
-    return wide[[name for name in _TUNED if name in wide]].rename(columns=_TUNED)
+    return both.assign(way=both["analysis"].map(_TUNED))
 
 
 # -- pooling ---------------------------------------------------------------------------------------
@@ -156,7 +170,7 @@ def erased_scores(amnesic: pd.DataFrame) -> pd.DataFrame:
 
 
 def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
-    """What each model loses without a label, beyond what it loses without random directions, as text.
+    """Whether each model loses more without a label than without as many random directions, as text.
 
     ``unlearnt`` says of models why nothing can be said of them; empty where there is no reason.
     """
@@ -168,11 +182,13 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
         parts: dict[str, list[str]] = {}
         for row in results.select(own, metric="lost_to_label").itertuples():
             sure = results.by_interval(
-                row.ci_low, row.ci_high, above="loses", below="is spared", neither="does not clearly lose"
+                row.ci_low,
+                row.ci_high,
+                above="loses more",
+                below="loses less",
+                neither="does not clearly lose more",
             )
-            sign = -1 if row.ci_high < 0 else 1
-            bounds = sorted((sign * row.ci_low, sign * row.ci_high))
-            number = results.format_number(sign * row.value, *bounds, points=True)
-            parts.setdefault(sure, []).append(f"{number} points without {_LABELS[row.inputs]}")
-        found += [f"{model} {sure} {' and '.join(numbers)}" for sure, numbers in parts.items()]
+            number = results.format_number(row.value, row.ci_low, row.ci_high, points=True)
+            parts.setdefault(sure, []).append(f"{_LABELS[row.inputs]} ({number} points)")
+        found += [f"{model} {sure} without {' and '.join(labels)}" for sure, labels in parts.items()]
     return "; ".join(found)

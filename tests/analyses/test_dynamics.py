@@ -328,6 +328,9 @@ def test_the_summary_says_so_in_words(made):
     assert dynamics.summary(still).loc["Dep", ["moves first", "moving after that"]].tolist() == [
         "no layer", "0 of 3",
     ]  # fmt: skip
+    assert (
+        dynamics.summary(still).loc["Dep", "more steps"].startswith("neither clearly less nor clearly more")
+    )
 
 
 def test_sentences_for_a_page(made):
@@ -339,13 +342,15 @@ def test_sentences_for_a_page(made):
     frame = pd.concat([made, results.table(moved)], ignore_index=True)
     assert dynamics.sentences(frame) == (
         "Dep changes first in layer 1 (step 64). Its score settles at step 16 of 64; layers that still "
-        "change after that: 1 of 3 (most in layer 1: −0.16 [−0.17, −0.15]). More steps over as few records "
-        "make the last layer less similar to Base at each of 2 sizes. More records in as many steps make it "
-        "less similar to Base at 0 of 2 sizes, more at 1. In as many steps, weights move 0.50 times as far "
-        "on 10 records as on all."
+        "change after that: 1 of 3 (most in layer 1: −0.16 [−0.17, −0.15]). More steps over the same "
+        "records make the last layer less similar to Base at each of 2 sizes. More records in the same "
+        "number of steps make it less similar to Base at 0 of 2 sizes, more at 1. In the same number of "
+        "steps, weights move 0.50 times as far on 10 records as on all."
     )
     rising = made[~made["inputs"].str.contains("records")].assign(ci_low=0.5)
-    assert dynamics.sentences(rising).endswith("). Its score rises up to the last point.")
+    assert dynamics.sentences(rising).endswith(
+        "Its score rises up to the last point, so nothing can be said of change after that."
+    )
 
 
 def test_a_table_of_a_training_in_one_step_has_a_summary_too(made):

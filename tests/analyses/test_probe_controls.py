@@ -67,6 +67,10 @@ def test_controls_stand_beside_the_tuned_models(edge):
     assert beside.columns.tolist() == ["tuned", "on shuffled labels"]
     assert beside.loc[("POS", "QA")].tolist() == ["0.0 [−1.0, +1.0]", "−10.0 [−20.0, 0.0]"]
     assert pd.isna(beside.loc[("POS", "Dep"), "on shuffled labels"]) and "SRL" not in beside.index
+    lower = controls.assign(ci_high=-0.01)
+    assert probe_controls.under_controls(edge, lower)["on shuffled labels"] == (
+        "1 of 1 scores clearly fall and 0 clearly rise"
+    )
 
 
 def test_layers_are_counted_in_which_the_mean_is_better_or_worse():
@@ -92,16 +96,16 @@ def test_a_model_that_has_not_learnt_its_task_is_not_judged():
     )
     both = pd.concat([table[:4], table[:1].assign(inputs="Dependencies")])
     assert probe_controls.losses(both, {"Dep": ""}) == (
-        "Dep loses 30.0 [20.0, 40.0] points without parts of speech and "
-        "30.0 [20.0, 40.0] points without relations"
+        "Dep loses more without parts of speech (30.0 [20.0, 40.0] points) and "
+        "relations (30.0 [20.0, 40.0] points)"
     )
     less = table.assign(value=-table["value"], ci_low=-table["ci_high"], ci_high=-table["ci_low"])
     assert probe_controls.losses(less.query("model == 'Dep'"), {"Dep": ""}) == (
-        "Dep is spared 30.0 [20.0, 40.0] points without parts of speech"
+        "Dep loses less without parts of speech (−30.0 [−40.0, −20.0] points)"
     )
     said = probe_controls.losses(table, {"Dep": "", "QA": "QA has not learnt its task (f1 3)"})
     assert said == (
-        "Dep loses 30.0 [20.0, 40.0] points without parts of speech; "
+        "Dep loses more without parts of speech (30.0 [20.0, 40.0] points); "
         "QA has not learnt its task (f1 3), so we can conclude nothing about what it uses"
     )
     drawn = probe_controls.erased_scores(table)
