@@ -138,6 +138,23 @@ def under_controls(edge: pd.DataFrame, controls: pd.DataFrame) -> dict[str, str]
     return texts
 
 
+def similar_under_controls(rsa: pd.DataFrame, controls: pd.DataFrame) -> dict[str, str]:
+    """RSA of the last layer to what each model was tuned from, by way of tuning, as text.
+
+    From the tables of :func:`helpers.analyses.rsa.rsa_to_base` and of
+    :func:`helpers.analyses.controls.fine_tuning_controls`; the first fine-tuning seed.
+    """
+    ways = {"rsa": "tuned"} | {key.removesuffix("_delta"): way for key, way in _TUNED.items()}
+    both = pd.concat([rsa, controls])
+    both = both[both["analysis"].isin(ways) & (both["metric"] == "rsa_pearson") & both["model"].isin(MODELS)]
+    both = results.one_seed(both[both["layer"] == both["layer"].max()])
+    both = both.assign(formatted=results.format_rows(both))
+    return {
+        ways[str(key)]: ", ".join(own["model"] + " " + own["formatted"])
+        for key, own in both.groupby("analysis")
+    }
+
+
 def _changes(edge: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([edge, controls])
     both = both[both["analysis"].isin(_TUNED) & (both["metric"] == "micro_f1") & both["model"].isin(MODELS)]

@@ -73,6 +73,17 @@ def test_controls_stand_beside_the_tuned_models(edge):
     )
 
 
+def test_similarity_under_controls_is_that_of_the_last_layer():
+    one = dict(metric="rsa_pearson", model="QA", seed=0, ci_low=0.1, ci_high=0.3)
+    rsa = results.table([one | dict(analysis="rsa", layer=layer, value=0.2) for layer in (0, 1)])
+    shuffled = one | dict(analysis="control_shuffled_labels", layer=1, value=0.15)
+    other = [dict(shuffled, layer=0), dict(shuffled, metric="uuas"), dict(shuffled, model="Random")]
+    assert probe_controls.similar_under_controls(rsa, results.table([shuffled, *other])) == {
+        "tuned": "QA 0.20 [0.10, 0.30]",
+        "on shuffled labels": "QA 0.15 [0.10, 0.30]",
+    }
+
+
 def test_layers_are_counted_in_which_the_mean_is_better_or_worse():
     pairs = rows(
         inputs=["mean_minus_cls"] * 3 + ["cls"],
