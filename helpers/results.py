@@ -243,6 +243,11 @@ def by_interval(low: float, high: float, *, above: str, below: str, neither: str
     return above if low > bound else below if high < bound else neither
 
 
+def clear(frame: pd.DataFrame) -> tuple[int, int]:
+    """How many of a table's intervals lie wholly below zero, and how many wholly above it."""
+    return int((frame["ci_high"] < 0).sum()), int((frame["ci_low"] > 0).sum())
+
+
 def format_number(
     value: float,
     low: float = math.nan,

@@ -34,6 +34,7 @@ from helpers.store import Store
 AXES = ("step", "same passes", "same steps")
 EFFECTS = ("more steps", "more records")
 MOVED = 0.95  # RSA to Base below which a layer counts as moved
+_NOT_TRIED = "not tried on fewer records"
 _POINT = re.compile(r"(step) (\d+)|(\d+) records, (same passes|same steps)")
 
 
@@ -378,8 +379,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for effect in EFFECTS:
             parts = last[(last["model"] == model) & (last["effect"] == effect)]
-            less, more = (parts["ci_high"] < 0).sum(), (parts["ci_low"] > 0).sum()
-            rows[model][effect] = _turned(less, more, len(parts))
+            rows[model][effect] = _turned(*results.clear(parts), len(parts))
     columns = ["moves first", "score settled", "moving after that", *EFFECTS]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -395,7 +395,7 @@ def sentences(frame: pd.DataFrame) -> str:
             said.append("Its score rises up to the last point, so nothing can be said of change after that.")
         else:
             said.append(f"Its score settles at {step}; layers that still change after that: {moving}.")
-        if set(effects) != {_turned(0, 0, 0)}:
+        if set(effects) != {_NOT_TRIED}:
             said.append(f"More steps over the same records make the last layer {effects[0]}.")
             said.append(f"More records in the same number of steps make it {effects[1]}.")
         if model in weights:
@@ -408,7 +408,7 @@ def sentences(frame: pd.DataFrame) -> str:
 def _turned(less: int, more: int, n: int) -> str:
     """At how many numbers of records a layer becomes less similar to Base, and at how many more similar."""
     if n == 0:
-        return "not tried on fewer records"
+        return _NOT_TRIED
     if not less and not more:
         return "neither clearly less nor clearly more similar to Base"
     if n in (less, more):

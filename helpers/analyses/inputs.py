@@ -126,8 +126,12 @@ def _read(settings: Profile, only: Iterable[str]) -> set[str]:
 
 def _readers(name: str, settings: Profile) -> str:
     """Which analyses read a corpus under these settings or, where none does, with one of them changed."""
-    if reading := [analysis for analysis, reads in READS.items() if name in reads(settings)]:
-        return f"these do: {', '.join(reading)}"
+
+    def reading(profile: Profile) -> str:
+        return ", ".join(analysis for analysis, reads in READS.items() if name in reads(profile))
+
+    if now := reading(settings):
+        return f"these do: {now}"
     suites = [*edges.SUITES, *([name] if name in edges.SUITE_NAMES else [])]
     variants = {f"suite={suite}": replace(settings, suite=suite) for suite in suites}
     if name in TEXTS:
@@ -137,11 +141,7 @@ def _readers(name: str, settings: Profile) -> str:
             other = replace(task, corpus=name)
             tasks = tuple(other if task is one else one for one in settings.tasks)
             variants[f"tasks.{task.model}.corpus={name}"] = replace(settings, tasks=tasks)
-    reads_then = {
-        way: [analysis for analysis, reads in READS.items() if name in reads(variant)]
-        for way, variant in variants.items()
-    }
-    ways = [f"{', '.join(analyses)} with {way}" for way, analyses in reads_then.items() if analyses]
+    ways = [f"{then} with {way}" for way, variant in variants.items() if (then := reading(variant))]
     return f"these do: {'; '.join(ways)}" if ways else "no analysis does"
 
 

@@ -133,7 +133,7 @@ def under_controls(edge: pd.DataFrame, controls: pd.DataFrame) -> dict[str, str]
     """How many changes of :func:`beside_controls` are clear falls or rises, by way of tuning, as text."""
     texts = {}
     for way, own in _changes(edge, controls).groupby("way"):
-        fall, rise = int((own["ci_high"] < 0).sum()), int((own["ci_low"] > 0).sum())
+        fall, rise = results.clear(own)
         texts[str(way)] = f"{fall} of {len(own)} scores clearly fall and {rise} clearly rise"
     return texts
 
@@ -169,7 +169,7 @@ def pooling(pairs: pd.DataFrame) -> dict[str, str]:
     """For each model, in how many layers the mean of a pair's text tells its label better than [CLS] does."""
     texts = {}
     for model, own in results.select(pairs, inputs="mean_minus_cls").groupby("model"):
-        better, worse = int((own["ci_low"] > 0).sum()), int((own["ci_high"] < 0).sum())
+        worse, better = results.clear(own)
         texts[str(model)] = f"better in {better} and worse in {worse} of {len(own)} layers"
     return texts
 
