@@ -21,6 +21,7 @@ from helpers.results import by_interval
 from helpers.vocabulary import HEADLINE, MODELS, SEMANTIC, SYNTACTIC
 
 MUCH = 0.1  # above the best baseline, as the claim on learnt tasks asks: less is learnt "a little"
+HARDLY = 0.01  # of a score: a change that is clearly smaller is hardly one
 MIDDLE = (4, 6)  # the paper's layers, of which the last that was run is where ablations cut the stack in two
 
 
@@ -149,11 +150,17 @@ def _answer(mixed: dict[str, Number], top: dict[str, Number]) -> Finding:
         long = f"Even where a probe may read any layer, {lost} of {len(mixed)} scores fall by "
         long += f"over {points}."
     elif lost_above:
+        gained_above = _n_gained(top)
         short = "Mostly it keeps it, but less of it reaches the top."
         long = (
             f"Where a probe may read any layer, none of {len(mixed)} scores clearly falls by over {points}; "
-            f"at the last layer alone {lost_above} {'does' if lost_above == 1 else 'do'}."
+            f"at the last layer alone {with_verb(lost_above, 'does', 'do')}"
         )
+        if gained_above:
+            short = "Mostly it keeps it, but the last layer gives up some of it for the task."
+            long += f", and {with_verb(gained_above, 'rises', 'rise')} by as much"
+        long += "."
+
     else:
         short = "It keeps nearly all of it."
         long = f"None of {len(mixed)} probing scores clearly falls by over {points}."
@@ -181,35 +188,44 @@ def _learnt(run: Run, able: list[str], encoder: str) -> Finding:
 
 
 def _untested(run: Run, able: list[str]) -> Finding:
-    sentences, unable = [], [model for model in MODELS if model not in able]
-    ablated = dict.fromkeys(
-        reason
-        for analysis in ("partial_freezing", "truncation")
+    unable = [model for model in MODELS if model not in able]
+    ablated = {
+        model: analysis
+        for analysis in ("truncation", "partial_freezing")
         for model in able
-        if (reason := run.unlearnt(model, analysis, seeds_of(run, analysis)))
-    )
-    aside = [f"{reason}, so its ablations decide nothing." for reason in ablated]
+        if run.unlearnt(model, analysis, seeds_of(run, analysis))
+    }
+    aside = [
+        f"In the ablations, which hold out training records, {_falls_short(run, model, analysis)}, so its "
+        "ablations decide nothing."
+        for model, analysis in ablated.items()
+    ]
     if not unable and aside:
         return Finding(
             "Every model learnt its task, but not every one that the ablations begin from.",
-            f"Every model learnt its task. But in the ablations {' '.join(aside)}",
+            f"Every model learnt its task. {' '.join(aside)}",
         )
     if not unable:
         return Finding("Every model learnt its task.", "Every model learnt its task, so none is left out.")
-    for model in unable:
-        score = known(run, "finetuning", Run.score, model)
-        if score is None:
-            sentences.append(f"{model} has no score in this run.")
-            continue
-        name, trivial = run.best_trivial(model, seeds_of(run, "finetuning"))
-        text = f"{SCORES[HEADLINE[model]]} {score.text(points=True)}"
-        other = f"{trivial.text(points=True, interval=False)} of {BASELINES.get(name, name)}"
-        sentences.append(f"{model} reaches {text}, which is not clearly above the {other}.")
+    sentences = [f"{_falls_short(run, model, 'finetuning')}." for model in unable]
     their = "its task" if len(unable) == 1 else "their tasks"
     return Finding(
         f"We can conclude nothing about {listed(unable)}, which did not learn {their}.",
         f"{' '.join([*sentences, *aside])} What tuning does to an encoder that has not learnt the task says "
         "nothing about the task.",
+    )
+
+
+def _falls_short(run: Run, model: str, analysis: str) -> str:
+    """How far a model that has not learnt its task gets, in an ablation that with nothing ablated."""
+    score = known(run, analysis, Run.score, model, analysis)
+    if score is None:
+        return f"{model} has no score in this run"
+    name, trivial = run.best_trivial(model, seeds_of(run, analysis))
+    whole = "" if analysis == "finetuning" else " with nothing ablated"
+    return (
+        f"{model}{whole} reaches {SCORES[HEADLINE[model]]} {score.text(points=True)}, which is not clearly "
+        f"above the {trivial.text(points=True, interval=False)} of {BASELINES.get(name, name)}"
     )
 
 
@@ -249,20 +265,26 @@ def _n_lost(changes: dict[str, Number]) -> int:
     return sum(change.high < -SMALL for change in changes.values())
 
 
+def _n_gained(changes: dict[str, Number]) -> int:
+    """How many of the changes in F1 are clearly gains of more than :data:`SMALL`."""
+    return sum(change.low > SMALL for change in changes.values())
+
+
 def _losing(changes: dict[str, Number]) -> str:
-    """:func:`_n_lost` as a predicate."""
-    lost = _n_lost(changes)
+    """:func:`_n_lost` and :func:`_n_gained` as a predicate."""
+    lost, gained = _n_lost(changes), _n_gained(changes)
     limit = f"more than {100 * SMALL:.0f} points"
     if not lost:
         return f"lose little (in none of {len(changes)} scores clearly {limit})"
-    return f"clearly lose {limit} in {lost} of {len(changes)} scores"
+    and_gain = f" and gain as much in {gained}" if gained else ""
+    return f"clearly lose {limit} in {lost} of {len(changes)} scores{and_gain}"
 
 
 def _counted(changes: dict[str, Number], where: str) -> str:
     """Changes in F1 by how large they are, and the largest loss, in a sentence."""
     limit = f"{100 * SMALL:.0f} points"
     lost = {name: c for name, c in changes.items() if c.high < -SMALL}
-    gained = sum(c.low > SMALL for c in changes.values())
+    gained = _n_gained(changes)
     within = sum(-SMALL < c.low and c.high < SMALL for c in changes.values())
     rest = len(changes) - len(lost) - gained - within
     text = (
@@ -345,10 +367,24 @@ def _depth(run: Run, able: list[str]) -> Finding:
             "Where change lies could not be compared.", "No model that was compared has learnt its task."
         )
     compared = len(sentences)
-    sentences += _beside_floor(run, able)
+    below, beside = _beside_floor(run, able)
+    floor = known(run, "rsa", Run.rsa, "Random", run.last)
+    for models, than in ((below, "less"), (beside, "not clearly more")):
+        if models and floor:
+            sentences.append(
+                f"The last layer of {listed(models)} is {than} similar to Base than a random encoder's is "
+                f"({floor.text(interval=False)})."
+            )
+
     sentences.append("In the paper every model is least similar at the last layer.")
     if len(lowest) == compared:
         short = "The last layer changes most."
+        if unlike := below + beside:
+            short = (
+                f"The last layer changes most; in {listed(unlike)} it is not clearly more like Base than an "
+                "untrained encoder is."
+            )
+
     elif lowest:
         short = f"Only in {listed(lowest)} does the last layer change most."
     else:
@@ -356,21 +392,13 @@ def _depth(run: Run, able: list[str]) -> Finding:
     return Finding(short, " ".join(sentences))
 
 
-def _beside_floor(run: Run, able: list[str]) -> list[str]:
-    """Sentences on models whose last layer is not clearly more similar to Base than a random encoder's."""
+def _beside_floor(run: Run, able: list[str]) -> tuple[list[str], list[str]]:
+    """Models whose last layer is clearly less similar to Base than a random encoder's, then those between."""
     floor = known(run, "rsa", Run.rsa, "Random", run.last)
-    if floor is None:
-        return []
     ends = {model: known(run, "rsa", Run.rsa, model, run.last) for model in able}
-    above = {model: end - floor for model, end in ends.items() if end}
+    above = {model: end - floor for model, end in ends.items() if end and floor}
     below = [model for model, gap in above.items() if gap.high < 0]
-    beside = [model for model, gap in above.items() if gap.low <= 0 <= gap.high]
-    what = f"similar to Base than a random encoder's is ({floor.text(interval=False)})"
-    sentences = [f"The last layer of {listed(below)} is less {what}."] if below else []
-    return [
-        *sentences,
-        *([f"The last layer of {listed(beside)} is not clearly more {what}."] if beside else []),
-    ]
+    return below, [model for model, gap in above.items() if gap.low <= 0 <= gap.high]
 
 
 def rsa_minus_last(run: Run, model: str, layer: int) -> Number:
@@ -384,7 +412,9 @@ def _ablations(run: Run) -> Finding:
     if not ways.keys() & run.analyses:
         return Finding("Which layers a task needs was not recorded.", "No model was ablated in this run.")
     sentences, n_seeds = [], set()
-    costly: dict[str, list[bool]] = {name: [] for name in ways}
+    costly: dict[str, list[str]] = {name: [] for name in ways}
+    free: dict[str, list[str]] = {name: [] for name in ways}
+
     for analysis, what in ways.items():
         for model in learnt(run, analysis) if analysis in run.analyses else []:
             try:
@@ -395,7 +425,8 @@ def _ablations(run: Run) -> Finding:
                 continue
             n_seeds.add(len(run.seeds.get(analysis, ())))
             points = f"{(loss * -1).text(points=True, signed=True)} points of {SCORES[HEADLINE[model]]}"
-            costly[analysis].append(loss.low > 0)
+            (costly if loss.low > 0 else free)[analysis].append(model)
+
             effect = by_interval(
                 loss.low,
                 loss.high,
@@ -403,24 +434,29 @@ def _ablations(run: Run) -> Finding:
                 below=f"raises the score of {model}",
                 neither=f"has no clear effect on {model}",
             )
+            if -HARDLY < loss.low and loss.high < HARDLY:
+                effect = f"hardly changes the score of {model}"
             sentences.append(f"{what.format(k=k)} {effect} ({points}).")
+
     if not sentences:
         return Finding(
             "Which layers a task needs could not be tested.", "No ablated model has learnt its task."
         )
     if n_seeds == {1}:
         sentences.append("All of this rests on one fine-tuning seed.")
-    frozen, cut = costly.values()
-    if not any(frozen + cut):
-        short = "Half the stack can be frozen or removed at no clear cost."
-    elif all(frozen + cut):
-        short = "Every task needs both halves of the stack."
-    elif all(frozen) and not any(cut):
-        short = "The lower half of the stack has to be tuned; the upper half can be removed at no clear cost."
-    elif all(cut) and not any(frozen):
-        short = "The lower half of the stack can stay frozen; the upper half has to be there."
-    else:
-        short = "Which half of the stack is needed depends on the task."
+    halves = {"partial_freezing": "freezing the lower half of the blocks"}
+    halves["truncation"] = "removing the upper half of the blocks"
+    parts = []
+    for analysis, half in halves.items():
+        if costly[analysis]:
+            score = "score" if len(costly[analysis]) == 1 else "scores"
+            part = f"{half} lowers the {score} of {listed(costly[analysis])}"
+            parts.append(f"{part}, but not clearly of {listed(free[analysis])}" if free[analysis] else part)
+        elif free[analysis]:
+            parts.append(f"{half} has no clear cost for {listed(free[analysis])}")
+    text = "; ".join(parts)
+    short = f"{text[0].upper()}{text[1:]}."
+
     if n_seeds == {1}:
         short = f"{short.removesuffix('.')} (one fine-tuning seed)."
     return Finding(short, " ".join(sentences))
@@ -435,11 +471,12 @@ def _texts(run: Run, able: list[str]) -> Finding:
         if gap is None:
             continue
         own = over(run, "out_of_domain_gap", _own_gap, model)
-        size = f"(RSA {gap.text(signed=True)})"
+        size = f"(difference in RSA {gap.text(signed=True)})"
         if (gap.high < 0 and not own.high < 0) or (gap.low > 0 and not own.low > 0):
             sentences.append(
                 f"{model} differs between its own texts and Wikipedia only after subtracting a random "
-                f"encoder's gap (RSA {gap.text(signed=True)}, before that {own.text(signed=True)})."
+                f"encoder's gap (difference in RSA {gap.text(signed=True)}, before that "
+                f"{own.text(signed=True)})."
             )
         elif gap.high < 0:
             further.append(model)
@@ -574,7 +611,7 @@ def _verdicts(tables: Mapping[str, pd.DataFrame], encoder: str) -> Finding:
     unable = int(numbers["unable"])
     return Finding(
         f"Of the {len(judged)} claims that we take from the paper: {numbers['count']}.",
-        f"{unable} of them cannot be tested, or not for every model, because a task was not learnt."
+        f"In {unable} of them a model had to be left out because it had not learnt its task."
         if unable
         else "Those that were tested rest on models that have learnt their tasks.",
     )

@@ -105,6 +105,8 @@ def test_a_model_below_the_floor_is_said_to_be():
     def said(last):
         return found(LEARNT, rsa([0.9, 0.5, last]), floor)["depth"].long
 
+    short = found(LEARNT, rsa([0.9, 0.5, 0.305]), floor)["depth"].short
+    assert short.startswith("The last layer changes most; in QA it is not clearly more like Base than")
     assert "last layer of QA is less similar to Base than a random encoder's is (0.30)" in said(0.2)
     assert "last layer of QA is not clearly more similar to Base than a random encoder's" in said(0.305)
     assert "random encoder" not in said(0.4)
@@ -151,10 +153,15 @@ def test_probes_count_clear_losses_gains_and_open_ones():
     )
     assert said["answer"].short == "Mostly it keeps it, but less of it reaches the top."
     assert said["answer"].long.endswith("at the last layer alone 1 does.")
-    said = found(LEARNT, curve, made, [number(-0.08, **of, inputs="Entities")])
-    assert said["probes"].short == (
-        "Probes that may read any layer clearly lose more than 3 points in 1 of 4 scores."
+    said = found(
+        LEARNT, curve, made, top, [number(0.05, **of | dict(metric="micro_f1_top"), inputs="SRL", layer=1)]
     )
+    assert said["answer"].short == "Mostly it keeps it, but the last layer gives up some of it for the task."
+    assert said["answer"].long.endswith("at the last layer alone 1 does, and 1 rises by as much.")
+    assert said["probes"].short.endswith("lose more than 3 points in 1 of 2 scores and gain as much in 1.")
+
+    said = found(LEARNT, curve, made, [number(-0.08, **of, inputs="Entities")])
+    assert said["probes"].short.endswith("more than 3 points in 1 of 4 scores and gain as much in 1.")
     assert said["probes"].long.endswith("(largest loss: QA on Entities −8.0 [−9.0, −7.0]).")
     assert said["answer"].short == "It gives some of it up."
 
@@ -187,27 +194,39 @@ def test_ablations_of_halves_of_the_stack():
 
     same, less = frozen("QA", 0.7, 0.7, 0.5), frozen("Dep", 0.8, 0.7, 0.4)
     said = found(LEARNT, same)["ablations"]
-    assert said.short == "Half the stack can be frozen or removed at no clear cost (one fine-tuning seed)."
+    assert (
+        said.short == "Freezing the lower half of the blocks has no clear cost for QA (one fine-tuning seed)."
+    )
     assert "Freezing layers 0 to 6 has no clear effect on QA (0.0 [" in said.long
+    sure = [row | dict(ci_low=row["value"] - 0.003, ci_high=row["value"] + 0.003) for row in same]
+    assert "hardly changes the score of QA (0.0 [" in found(LEARNT, sure)["ablations"].long
     said = found(LEARNT, same, less)["ablations"]
-    assert said.short == "Which half of the stack is needed depends on the task (one fine-tuning seed)."
+    assert said.short == (
+        "Freezing the lower half of the blocks lowers the score of Dep, but not clearly of QA "
+        "(one fine-tuning seed)."
+    )
     assert "lowers the score of Dep (−10.0 [" in said.long and "one fine-tuning seed" in said.long
     said = found(LEARNT, frozen("Dep", 0.8, 0.7, 0.4, seeds=(0, 1)))["ablations"]
-    assert said.short == "Every task needs both halves of the stack."
+    assert said.short == "Freezing the lower half of the blocks lowers the score of Dep."
     assert "seed" not in said.long
     cut = [row | dict(analysis="truncation", inputs=None) for row in frozen("Dep", 0.5, 0.8, 0.8)]
     said = found(LEARNT, less, cut)["ablations"].short
-    assert said.startswith("The lower half of the stack has to be tuned; the upper half can be removed at no")
-    cut = [row | dict(analysis="truncation", inputs=None) for row in frozen("QA", 0.5, 0.6, 0.7)]
-    said = found(LEARNT, same, cut)["ablations"].short
-    assert said.startswith("The lower half of the stack can stay frozen; the upper half has to be there")
+    assert said.endswith(
+        "; removing the upper half of the blocks has no clear cost for Dep (one fine-tuning seed)."
+    )
+    cut += [row | dict(analysis="truncation", inputs=None) for row in frozen("QA", 0.5, 0.6, 0.7)]
+    said = found(LEARNT, same, less, cut)["ablations"].short
+    assert "; removing the upper half of the blocks lowers the score of QA, but not clearly of Dep" in said
     idle = frozen("QA", 0.505, 0.4, 0.3)  # not learnt with nothing frozen
     said = found(scores(Dep=0.8, NLI=0.7, QA=0.7), idle)
     assert "could not be tested" in said["ablations"].short
     assert said["untested"].short.startswith(
         "Every model learnt its task, but not every one that the ablations"
     )
-    assert "QA with nothing ablated has not learnt its task (f1 50.5" in said["untested"].long
+    assert (
+        "QA with nothing ablated reaches F1 50.5 [49.5, 51.5], which is not clearly above"
+        in said["untested"].long
+    )
 
 
 @pytest.mark.parametrize(
