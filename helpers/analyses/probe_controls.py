@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from helpers import results, statistics
+from helpers.claims.words import listed, with_verb
 from helpers.vocabulary import HEADLINE, MODELS, ORDER
 
 MIX, LAST = "mix of all layers", "last layer alone"
@@ -58,14 +59,16 @@ def selectivities(controls: pd.DataFrame) -> dict[str, str]:
 
 
 def together(texts: Mapping[str, str]) -> str:
-    """Texts by model as one, models of the same text named together: ``Dep: more; NLI, QA: fewer``.
+    """Texts by model as one, of models of the same text at once: ``Dep needs more; NLI and QA need fewer``.
 
-    Numbers in parentheses are left out, as they stand with the figures.
+    Numbers are left out, as they stand with the figures.
     """
     models: dict[str, list[str]] = {}
     for model, text in texts.items():
         models.setdefault(re.sub(r" \([^()]*[0-9][^()]*\)", "", text), []).append(model)
-    return "; ".join(f"{', '.join(names)}: {text}" for text, names in models.items())
+    return "; ".join(
+        f"{listed(names)} {'needs' if len(names) == 1 else 'need'} {text}" for text, names in models.items()
+    )
 
 
 # -- a mix of layers, or one -----------------------------------------------------------------------
@@ -134,7 +137,8 @@ def under_controls(edge: pd.DataFrame, controls: pd.DataFrame) -> dict[str, str]
     texts = {}
     for way, own in _changes(edge, controls).groupby("way"):
         fall, rise = results.clear(own)
-        texts[str(way)] = f"{fall} of {len(own)} scores clearly fall and {rise} clearly rise"
+        falls = with_verb(fall, f"of {len(own)} scores clearly falls", f"of {len(own)} scores clearly fall")
+        texts[str(way)] = f"{falls} and {with_verb(rise, 'clearly rises', 'clearly rise')}"
     return texts
 
 
@@ -186,7 +190,7 @@ def erased_scores(amnesic: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
+def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str], *, intervals: bool = True) -> str:
     """Whether each model loses more without a label than without as many random directions, as text.
 
     ``unlearnt`` says of models why nothing can be said of them; empty where there is no reason.
@@ -205,7 +209,8 @@ def losses(amnesic: pd.DataFrame, unlearnt: Mapping[str, str]) -> str:
                 below="loses less",
                 neither="does not clearly lose more",
             )
-            number = results.format_number(row.value, row.ci_low, row.ci_high, points=True)
+            bounds = (row.ci_low, row.ci_high) if intervals else ()
+            number = results.format_number(row.value, *bounds, points=True)
             parts.setdefault(sure, []).append(f"{_LABELS[row.inputs]} ({number} points)")
         found += [f"{model} {sure} without {' and '.join(labels)}" for sure, labels in parts.items()]
     return "; ".join(found)

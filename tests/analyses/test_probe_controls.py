@@ -69,7 +69,7 @@ def test_controls_stand_beside_the_tuned_models(edge):
     assert pd.isna(beside.loc[("POS", "Dep"), "on shuffled labels"]) and "SRL" not in beside.index
     lower = controls.assign(ci_high=-0.01)
     assert probe_controls.under_controls(edge, lower)["on shuffled labels"] == (
-        "1 of 1 scores clearly fall and 0 clearly rise"
+        "1 of 1 scores clearly falls and none clearly rises"
     )
 
 
@@ -134,4 +134,4 @@ def test_models_of_the_same_text_are_named_together_without_numbers():
         "NLI": "as many (0.01)",
         "QA": "as many (0.02)",
     }
-    assert probe_controls.together(texts) == "Dep: more bits; NLI, QA: as many"
+    assert probe_controls.together(texts) == "Dep needs more bits; NLI and QA need as many"
