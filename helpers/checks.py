@@ -109,7 +109,9 @@ def blocks_work(frame: pd.DataFrame) -> Check:
     """Whether each block changes what it reads, by a table of :func:`helpers.analyses.rsa_between_layers`."""
     idle, values = Run({"blocks": frame}).idle_blocks(), frame.set_index("layer")
     lowest = values.loc[values["value"].idxmin()]
-    busiest = f"block {lowest.name} changes most, RSA to the layer below {lowest['value']:.3f}"
+    busiest = (
+        f"block {lowest.name} changes its input most, with an RSA to the layer below of {lowest['value']:.3f}"
+    )
     if not idle:
         found, state = f"all {len(values)} blocks change what they read; {busiest}", GOOD
         means = "A curve over the layers can say where in the stack something happens."

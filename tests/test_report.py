@@ -274,7 +274,7 @@ def between(*high):
 def test_idle_blocks_are_named():
     idle = checks.blocks_work(between(0.7, 0.995, 0.9, 0.999))
     assert idle.state == checks.LOOK and idle.found.startswith("2 of 4 blocks (1 and 3) do almost nothing")
-    assert "block 0 changes most, RSA to the layer below 0.690" in idle.found
+    assert "block 0 changes its input most, with an RSA to the layer below of 0.690" in idle.found
     assert checks.blocks_work(between(0.7, 0.9)).state == checks.GOOD
 
 

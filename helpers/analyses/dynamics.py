@@ -389,7 +389,9 @@ def sentences(frame: pd.DataFrame) -> str:
     said, weights = [], _on_fewest(frame)
     for model, (first, step, moving, *effects) in summary(frame).iterrows():
         said.append(
-            f"{model} changes first in {first}." if first != "no layer" else f"No layer of {model} moves."
+            f"{model} moves first in {first}."
+            if first != "no layer"
+            else f"No layer of {model} has clearly moved by the end."
         )
         if step.startswith("only"):
             said.append("Its score rises up to the last point, so nothing can be said of change after that.")

@@ -341,7 +341,7 @@ def test_sentences_for_a_page(made):
     ]
     frame = pd.concat([made, results.table(moved)], ignore_index=True)
     assert dynamics.sentences(frame) == (
-        "Dep changes first in layer 1 (step 64). Its score settles at step 16 of 64; layers that still "
+        "Dep moves first in layer 1 (step 64). Its score settles at step 16 of 64; layers that still "
         "change after that: 1 of 3 (most in layer 1: −0.16 [−0.17, −0.15]). More steps over the same "
         "records make the last layer less similar to Base at each of 2 sizes. More records in the same "
         "number of steps make it less similar to Base at 0 of 2 sizes, more at 1. In the same number of "
