@@ -328,7 +328,7 @@ def _losses(run: Run, analysis: str, models: Iterable[str], numbers: Iterable[in
     ]
 
 
-_NO_LOSS = " A model that with nothing ablated has not learnt its task has nothing to lose."
+_NO_LOSS = " A model that has not learnt its task even with nothing ablated has nothing to lose."
 
 
 @_freezing(
@@ -351,9 +351,9 @@ def _freezing_order(run: Run) -> Iterator[Comparison]:
     "freezing-nli",
     says="Tuning the last layers is enough for NLI: it loses only once freezing reaches the last two",
     rests_on=("NLI",),
-    rule="Frozen through layer 8 or lower NLI loses less than a tenth of its gain over the trivial score, "
-    "frozen through 10 more (layers that were run; 9, where the last two are tuned, can be read either"
-    " way)." + _NO_LOSS,
+    rule="Frozen through layer 8 or lower, NLI loses less than a tenth of its gain over the trivial score; "
+    "frozen through layer 10, it loses more (of the layers that were run; layer 9, where the last two are "
+    "tuned, can be read either way and is left out)." + _NO_LOSS,
     shows=lambda run: _losses(run, "partial_freezing", ["NLI"], (7, 8, 10)),
 )
 def _freezing_nli(run: Run) -> Iterator[Comparison]:
@@ -366,8 +366,8 @@ def _freezing_nli(run: Run) -> Iterator[Comparison]:
     "freezing-qa",
     says="QA suffers when three layers or fewer are tuned",
     rests_on=("QA",),
-    rule="Frozen through layer 7 or lower QA loses less than 6 % of its gain over the trivial score, frozen"
-    " through 8 to 10 more (layers that were run)." + _NO_LOSS,
+    rule="Frozen through layer 7 or lower, QA loses less than 6 % of its gain over the trivial score; "
+    "frozen through layers 8 to 10, it loses more (of the layers that were run)." + _NO_LOSS,
     shows=lambda run: _losses(run, "partial_freezing", ["QA"], (6, 8, 10)),
 )
 def _freezing_qa(run: Run) -> Iterator[Comparison]:
@@ -401,8 +401,8 @@ def _truncation_six(run: Run) -> Iterator[Comparison]:
     "truncation-dep",
     says="The parser needs about ten layers (as the figure reads)",
     rests_on=("Dep",),
-    rule="With the output at layers 5 to 7 Dep loses more than 2 points, at 9 and 10 less (layers that were"
-    " run)." + _NO_LOSS,
+    rule="With the output at layers 5 to 7, Dep loses more than 2 points; at layers 9 and 10, less than 2 "
+    "(of the layers that were run)." + _NO_LOSS,
     shows=lambda run: _losses(run, "truncation", ["Dep"], (6, 9, 10)),
 )
 def _truncation_dep(run: Run) -> Iterator[Comparison]:
@@ -421,9 +421,9 @@ def _truncation_dep(run: Run) -> Iterator[Comparison]:
     says="Cutting upper layers off costs the parser more than NLI and QA",
     rests_on=MODELS,
     rule="With the output at layers 4 to 8 (those of them that were run), the share of its gain over the "
-    "trivial score that a model loses is larger for Dep than for NLI and QA. (In the paper, which "
-    "prints no trivial scores, the gain counts from 0; from a third for NLI, its NLI would lose about "
-    "as much as Dep.)" + _NO_LOSS,
+    "trivial score that a model loses is larger for Dep than for NLI and QA. (The paper prints no trivial "
+    "scores, so there the gain counts from 0. Counted from chance, a third, its NLI would lose about as "
+    "large a share as Dep.)" + _NO_LOSS,
     shows=lambda run: _losses(run, "truncation", ("NLI", "QA", "Dep"), (6,)),
 )
 def _truncation_order(run: Run) -> Iterator[Comparison]:
@@ -483,7 +483,7 @@ def _domain_gap_size(run: Run) -> Iterator[Comparison]:
 
 @_domain(
     "domain-single",
-    says="Premises or questions alone show that gap as well",
+    says="The gap between the task's own text and Wikipedia is there for premises or questions alone as well",
     where="Section 6, footnote 7",
     rule="For NLI and QA at layers 8 to 10 RSA on single segments lies below RSA on Wikipedia's sentences,"
     f"{_BEYOND}.",
@@ -495,8 +495,8 @@ def _domain_single(run: Run) -> Iterator[Comparison]:
 
 @_domain(
     "domain-content",
-    says="That gap is one of domain (the paper's reading; it holds neither format nor length nor words "
-    "equal)",
+    says="The gap between the task's own text and Wikipedia is due to domain (the paper's reading; it does "
+    "not hold format, length or words equal)",
     where="Section 6",
     rule="For NLI and QA at layers 8 to 10 the difference lies below 0 with format, length and word types "
     f"held equal,{_BEYOND}.",
